@@ -1,0 +1,571 @@
+//! What an open archive is made of: the log, the index, and the view of both that reads go by.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use super::Settings;
+use super::objects::ContentCache;
+use super::transaction::Job;
+use crate::error::{Error, Result};
+use crate::id::ArchiveId;
+use crate::index::{
+    Binding, Catalog, IndexError, Mark, Recent, Rows, SqliteIndex, rows_of_batch, rows_of_orphans,
+};
+use crate::log::cursor::{Cursor, Event, Progress};
+use crate::log::format::*;
+use crate::log::reader::{LogReader, segment_file};
+use crate::log::writer::LogWriter;
+use crate::storage::Storage;
+
+/// The index may lag the log by this many commits …
+const MAX_LAG_COMMITS: usize = 256;
+/// … or this many bytes: what opening an archive reads at most, but for the last commit.
+const MAX_LAG_BYTES: u64 = 1 << 20;
+
+/// A failure inside an operation on the index's rows.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The index could not answer.
+    Index(IndexError),
+    /// A row says something that the log does not.
+    Doubt(Error),
+    /// Nothing to do with the index.
+    Error(Error),
+}
+
+impl From<IndexError> for Fault {
+    fn from(error: IndexError) -> Fault {
+        Fault::Index(error)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Fault {
+        match error {
+            // What a row points to is not there: the row may be wrong, or the log damaged.
+            Error::Corrupt(_) => Fault::Doubt(error),
+            other => Fault::Error(other),
+        }
+    }
+}
+
+impl Fault {
+    pub fn into_error(self) -> Error {
+        match self {
+            Fault::Index(error) => index_error(&error),
+            Fault::Doubt(error) | Fault::Error(error) => error,
+        }
+    }
+}
+
+fn index_error(error: &IndexError) -> Error {
+    Error::io("use the index", std::io::Error::other(error.to_string()))
+}
+
+/// What reads go by: how far the log was read, and the rows of commits that the index file does not have.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub cursor: Cursor,
+    /// The index file is asked up to this sequence number.
+    pub mark: u64,
+    pub recent: Recent,
+    /// Sequence numbers of commits that damage has taken.
+    pub missing: Vec<(u64, u64)>,
+}
+
+/// An open archive.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub reader: Arc<LogReader>,
+    pub storage: Arc<dyn Storage>,
+    pub id: ArchiveId,
+    pub root: Option<PathBuf>,
+    pub wait: Duration,
+    pub read_only: bool,
+    settings: Settings,
+    binding: Binding,
+    index_file: Option<PathBuf>,
+    pub index: Mutex<SqliteIndex>,
+    pub view: RwLock<View>,
+    pub writer: Mutex<LogWriter>,
+    pub queue: Mutex<Vec<Box<dyn Job>>>,
+    pub cache: Mutex<ContentCache>,
+    notices: Mutex<Vec<String>>,
+    process: u32,
+}
+
+pub(crate) struct EngineParts {
+    pub storage: Arc<dyn Storage>,
+    pub reader: Arc<LogReader>,
+    pub id: ArchiveId,
+    pub root: Option<PathBuf>,
+    pub wait: Duration,
+    pub read_only: bool,
+    pub settings: Settings,
+    pub binding: Binding,
+    /// Where the index may be, the best place first; none is memory.
+    pub index_files: Vec<PathBuf>,
+}
+
+impl Engine {
+    pub fn open(parts: EngineParts) -> Result<Engine> {
+        let mut notices = Vec::new();
+        let mut writer = LogWriter::new(parts.reader.clone());
+        writer.segment_len = parts.settings.segment_len;
+        let (index, index_file) = open_index(&parts.index_files, &mut notices)?;
+        let cursor = Cursor::start(&parts.reader)?;
+        let engine = Engine {
+            writer: Mutex::new(writer),
+            reader: parts.reader,
+            storage: parts.storage,
+            id: parts.id,
+            root: parts.root,
+            wait: parts.wait,
+            read_only: parts.read_only,
+            settings: parts.settings,
+            binding: parts.binding,
+            index_file,
+            index: Mutex::new(index),
+            view: RwLock::new(View {
+                cursor,
+                mark: 0,
+                recent: Recent::default(),
+                missing: Vec::new(),
+            }),
+            queue: Mutex::default(),
+            cache: Mutex::default(),
+            notices: Mutex::new(notices),
+            process: std::process::id(),
+        };
+        let view = engine.load_view(None)?;
+        *engine.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        Ok(engine)
+    }
+
+    pub fn notice(&self, text: impl Into<String>) {
+        self.notices
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(text.into());
+    }
+
+    pub fn take_notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A forked child shares the lock's file and the index's connection with its parent: neither may be used.
+    pub fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.process {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "this archive was opened before the process forked; open it again in the child",
+        ))
+    }
+
+    /// Brings the view up to the end of the log.
+    pub fn refresh(&self) -> Result<()> {
+        self.check_process()?;
+        {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            if !view.cursor.is_stale(&self.reader)? {
+                return Ok(());
+            }
+        }
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        self.advance(&mut view)
+    }
+
+    /// Reads on to the end of the log.
+    pub fn advance(&self, view: &mut View) -> Result<()> {
+        let View {
+            cursor,
+            recent,
+            missing,
+            ..
+        } = view;
+        let progress = cursor.advance(&self.reader, &mut |event| {
+            match event {
+                Event::Batch { segment, placed } => {
+                    recent.log_bytes += placed.batch.len;
+                    recent.add(rows_of_batch(segment, &placed));
+                }
+                Event::Damage {
+                    segment,
+                    damage,
+                    missing: lost,
+                } => {
+                    if let Some(range) = lost {
+                        missing.push(range);
+                        if range.0 == range.1 {
+                            recent.add(rows_of_orphans(range.0, segment, &damage.orphans));
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if progress == Progress::Diverged {
+            self.reader.forget_files();
+            *view = self.load_view(Some("the log is not the one that was read before"))?;
+        }
+        Ok(())
+    }
+
+    /// Moves recent rows into the index file where there are enough of them, or `always`.
+    pub fn flush_index(&self, view: &mut View, always: bool) {
+        let due = view.recent.len() >= MAX_LAG_COMMITS || view.recent.log_bytes >= MAX_LAG_BYTES;
+        if view.recent.is_empty() || !(due || always) {
+            return;
+        }
+        let mark = mark_of(&view.cursor);
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        match index.absorb(view.mark, &view.recent.rows(), &mark) {
+            Ok(()) => {
+                view.mark = mark.head.seq;
+                view.recent = Recent::default();
+            }
+            // The log is synced: the index is behind, and will be until someone can write it.
+            Err(error) if error.is_busy() => {}
+            Err(error) => self.notice(format!(
+                "the index could not be brought up to date: {error}"
+            )),
+        }
+    }
+
+    /// Opens the view: by the index where its mark stands in the log, else after building the index anew.
+    fn load_view(&self, doubt: Option<&str>) -> Result<View> {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reason = doubt.map(str::to_owned);
+        let mut lost = None;
+        if reason.is_none() {
+            match index.mark(&self.binding) {
+                Ok(Ok(mark)) => match self.mark_stands(&mark) {
+                    Ok(()) => {
+                        drop(index);
+                        return self.view_from(mark, Vec::new());
+                    }
+                    Err(text) => {
+                        lost = Some(format!("commit {} ({})", mark.head.seq, mark.head.commit));
+                        reason = Some(text);
+                    }
+                },
+                Ok(Err(text)) => reason = Some(text.to_owned()),
+                Err(error) if error.is_busy() => {
+                    *index = SqliteIndex::open(None).map_err(|e| index_error(&e))?;
+                    reason = Some("another process is writing it; using memory instead".into());
+                }
+                Err(error) => reason = Some(format!("it is damaged ({error})")),
+            }
+        }
+        let (mark, missing) = self.rebuild(&mut index, lost.as_deref())?;
+        drop(index);
+        // A new archive has nothing to tell of.
+        if mark.head.seq > 0
+            && let Some(reason) = reason
+        {
+            match lost {
+                Some(lost) => self.notice(format!(
+                    "index rebuilt: {reason}; the index had seen {lost}, which the log no longer holds"
+                )),
+                None => self.notice(format!("index rebuilt: {reason}")),
+            }
+        }
+        self.view_from(mark, missing)
+    }
+
+    fn view_from(&self, mark: Mark, missing: Vec<(u64, u64)>) -> Result<View> {
+        let mut cursor = Cursor::start(&self.reader)?;
+        (cursor.segment, cursor.offset, cursor.head) = (mark.segment, mark.offset, mark.head);
+        let mut view = View {
+            cursor,
+            mark: mark.head.seq,
+            recent: Recent::default(),
+            missing,
+        };
+        self.advance(&mut view)?;
+        Ok(view)
+    }
+
+    /// Is what the index says it has read still what the log holds?
+    fn mark_stands(&self, mark: &Mark) -> Result<(), String> {
+        let (manifest, _) = self.reader.manifest().map_err(|error| error.to_string())?;
+        if !manifest
+            .segments
+            .iter()
+            .any(|segment| segment.number == mark.segment)
+        {
+            return Err("it was made from segments that are gone".into());
+        }
+        if mark.generation > manifest.generation {
+            return Err("it is ahead of the log".into());
+        }
+        let len = self.reader.segment(mark.segment).and_then(|file| {
+            file.len()
+                .map_err(|error| Error::io(format!("read {}", segment_file(mark.segment)), error))
+        });
+        if len.map_err(|error| error.to_string())? < mark.offset {
+            return Err("it is ahead of the log".into());
+        }
+        match mark.head.place {
+            None if mark.head.seq == 0 => Ok(()),
+            None => Err("it is damaged".into()),
+            Some(place) => match self.reader.commit(place) {
+                Ok(record) if record.id() == mark.head.commit && record.seq == mark.head.seq => {
+                    Ok(())
+                }
+                _ => Err("the log does not hold the last commit it read".into()),
+            },
+        }
+    }
+
+    /// Builds the index anew from the log. Where the file cannot be used, in memory.
+    fn rebuild(
+        &self,
+        index: &mut SqliteIndex,
+        lost: Option<&str>,
+    ) -> Result<(Mark, Vec<(u64, u64)>)> {
+        let mut kept_lost = index.lost().ok().flatten();
+        if let Some(lost) = lost {
+            kept_lost = Some(lost.to_owned());
+        }
+        match self.fill(index, kept_lost.as_deref()) {
+            Ok(done) => return Ok(done),
+            Err(FillError::Log(error)) => return Err(error),
+            Err(FillError::Index(error)) if error.is_busy() || error.is_read_only() => {}
+            Err(FillError::Index(_)) => {
+                // Not a database, or one that is broken beyond its tables: begin with a new file.
+                if let Some(file) = &self.index_file {
+                    *index = SqliteIndex::open(None).map_err(|e| index_error(&e))?;
+                    if SqliteIndex::remove(file).is_ok()
+                        && let Ok(fresh) = SqliteIndex::open(Some(file))
+                    {
+                        *index = fresh;
+                        if let Ok(done) = self.fill(index, kept_lost.as_deref()) {
+                            return Ok(done);
+                        }
+                    }
+                }
+            }
+        }
+        *index = SqliteIndex::open(None).map_err(|e| index_error(&e))?;
+        match self.fill(index, kept_lost.as_deref()) {
+            Ok(done) => Ok(done),
+            Err(FillError::Log(error)) => Err(error),
+            Err(FillError::Index(error)) => Err(index_error(&error)),
+        }
+    }
+
+    fn fill(
+        &self,
+        index: &mut SqliteIndex,
+        lost: Option<&str>,
+    ) -> Result<(Mark, Vec<(u64, u64)>), FillError> {
+        let mut missing = Vec::new();
+        let mark = index.rebuild(&self.binding, lost, |insert| {
+            let mut cursor = Cursor::start(&self.reader)?;
+            cursor.advance(&self.reader, &mut |event| {
+                let rows = match event {
+                    Event::Batch { segment, placed } => rows_of_batch(segment, &placed),
+                    Event::Damage {
+                        segment,
+                        damage,
+                        missing: lost,
+                    } => match lost {
+                        Some(range) => {
+                            missing.push(range);
+                            if range.0 == range.1 {
+                                rows_of_orphans(range.0, segment, &damage.orphans)
+                            } else {
+                                Rows::default()
+                            }
+                        }
+                        None => Rows::default(),
+                    },
+                };
+                insert(rows).map_err(FillError::into_log)
+            })?;
+            Ok(mark_of(&cursor))
+        })?;
+        Ok((mark, missing))
+    }
+
+    /// Builds the index anew whatever it says; the number of commits.
+    pub fn reindex(&self) -> Result<u64> {
+        self.check_process()?;
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let (mark, missing) = {
+            let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(file) = &self.index_file {
+                *index = SqliteIndex::open(None).map_err(|e| index_error(&e))?;
+                SqliteIndex::remove(file).map_err(|e| index_error(&e))?;
+                *index = SqliteIndex::open(Some(file)).map_err(|e| index_error(&e))?;
+            }
+            self.rebuild(&mut index, None)?
+        };
+        *view = self.view_from(mark, missing)?;
+        Ok(view.cursor.head.seq)
+    }
+
+    /// Asks the catalog, after bringing it up to date. Where a row contradicts the log or the index fails, the index
+    /// is built anew and the question asked once more.
+    pub fn ask<T>(&self, question: impl Fn(&Catalog<'_>) -> Result<T, Fault>) -> Result<T> {
+        self.refresh()?;
+        let fault = {
+            let view = self.view();
+            match question(&self.catalog(&view)) {
+                Ok(answer) => return Ok(answer),
+                Err(Fault::Error(error)) => return Err(error),
+                Err(fault) => fault,
+            }
+        };
+        let reason = match &fault {
+            Fault::Index(error) => format!("it is damaged ({error})"),
+            _ => "it did not agree with the log".to_owned(),
+        };
+        {
+            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            let (mark, missing) = {
+                let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+                self.rebuild(&mut index, None)?
+            };
+            *view = self.view_from(mark, missing)?;
+        }
+        let view = self.view();
+        match question(&self.catalog(&view)) {
+            Ok(answer) => {
+                self.notice(format!("index rebuilt: {reason}"));
+                Ok(answer)
+            }
+            Err(again) => Err(again.into_error()),
+        }
+    }
+
+    pub fn binding(&self) -> &Binding {
+        &self.binding
+    }
+
+    pub fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn catalog<'a>(&'a self, view: &'a View) -> Catalog<'a> {
+        Catalog {
+            index: &self.index,
+            mark: view.mark,
+            layers: vec![&view.recent],
+        }
+    }
+}
+
+/// A failure while the index is filled: of the index, or of the log it is filled from.
+enum FillError {
+    Index(IndexError),
+    Log(Error),
+}
+
+impl FillError {
+    fn into_log(self) -> Error {
+        match self {
+            FillError::Index(error) => index_error(&error),
+            FillError::Log(error) => error,
+        }
+    }
+}
+
+impl From<IndexError> for FillError {
+    fn from(error: IndexError) -> FillError {
+        FillError::Index(error)
+    }
+}
+
+impl From<Error> for FillError {
+    fn from(error: Error) -> FillError {
+        FillError::Log(error)
+    }
+}
+
+pub(crate) fn mark_of(cursor: &Cursor) -> Mark {
+    Mark {
+        generation: cursor.manifest.generation,
+        segment: cursor.segment,
+        offset: cursor.offset,
+        head: cursor.head,
+    }
+}
+
+/// Opens the index in the first of these places that works, else in memory.
+fn open_index(
+    files: &[PathBuf],
+    notices: &mut Vec<String>,
+) -> Result<(SqliteIndex, Option<PathBuf>)> {
+    for (attempt, file) in files.iter().enumerate() {
+        if attempt > 0 && make_parent(file).is_err() {
+            continue;
+        }
+        match SqliteIndex::open(Some(file)) {
+            Ok(index) => return Ok((index, Some(file.clone()))),
+            Err(error) if error.is_read_only() || error.is_busy() => {}
+            Err(_) => {
+                // Noise instead of a database.
+                if SqliteIndex::remove(file).is_ok()
+                    && let Ok(index) = SqliteIndex::open(Some(file))
+                {
+                    return Ok((index, Some(file.clone())));
+                }
+            }
+        }
+    }
+    if !files.is_empty() {
+        notices.push(
+            "the index cannot be written here; reading the whole log into memory instead"
+                .to_owned(),
+        );
+    }
+    Ok((SqliteIndex::open(None).map_err(|e| index_error(&e))?, None))
+}
+
+fn make_parent(file: &Path) -> std::io::Result<()> {
+    match file.parent() {
+        Some(parent) => crate::storage::make_folders(parent),
+        None => Ok(()),
+    }
+}
+
+impl Engine {
+    /// What the index remembers of commits that the log has lost.
+    pub fn lost_commits(&self) -> Option<String> {
+        self.index
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lost()
+            .ok()
+            .flatten()
+    }
+
+    /// May this handle write? Says why not.
+    pub fn check_writable(&self) -> Result<()> {
+        if self.read_only {
+            return Err(Error::io(
+                format!("write to {ARCHIVE_FOLDER}"),
+                std::io::Error::new(
+                    std::io::ErrorKind::PermissionDenied,
+                    "the archive was opened for reading only",
+                ),
+            ));
+        }
+        if let Some(kind) = self.storage.network_file_system()
+            && !self.settings.network_writes
+        {
+            return Err(Error::io(
+                format!("write to {ARCHIVE_FOLDER}"),
+                std::io::Error::other(format!(
+                    "it is on a network file system ({kind}), where locks may not hold; \
+                     set \"network_writes\": true in {ARCHIVE_FOLDER}/{SETTINGS_FILE} to write all the same"
+                )),
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,472 @@
+//! Objects: finding them, following their deltas, and choosing what a new one rests on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::engine::{Engine, Fault};
+use crate::error::{Error, Result};
+use crate::id::ObjectId;
+use crate::index::{Catalog, VersionRow};
+use crate::log::delta::{self, FrameError, Payload};
+use crate::log::format::*;
+use crate::log::reader::{LocatedChange, LogReader, RecordPlace, segment_file};
+use crate::log::record::{Base, ObjectRecord, StoredChange};
+
+/// A chain that needs more frames than this for one load is not one that this crate writes.
+const MAX_FRAMES: usize = 2 * KEYFRAME_EVERY as usize;
+/// A load decodes at most this many bytes: a chain that would need more starts again.
+const MAX_LOAD_LEN: u64 = 256 << 20;
+/// Contents kept for the next delta, in bytes.
+const CACHE_LEN: usize = 64 << 20;
+
+/// Which object: the number of its commit, and its number in the commit's batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ObjectAt {
+    pub seq: u64,
+    pub ordinal: u64,
+}
+
+/// The content of an object, and where its chain stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    pub bytes: Arc<[u8]>,
+    /// Objects since the keyframe.
+    pub k: u64,
+    /// Bytes that loading it decodes.
+    pub load_len: u64,
+}
+
+/// An object about to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    pub payload: Payload,
+    /// What it rests on, and its number in the chain.
+    pub base: Option<(ObjectAt, u64)>,
+    pub k: u64,
+    pub load_len: u64,
+}
+
+/// Contents that the next deltas are likely to rest on; the oldest go first.
+#[derive(Debug, Default)]
+pub(crate) struct ContentCache {
+    contents: HashMap<ObjectAt, (Content, u64)>,
+    len: usize,
+    clock: u64,
+}
+
+impl ContentCache {
+    pub fn get(&mut self, at: ObjectAt) -> Option<Content> {
+        self.clock += 1;
+        let (content, used) = self.contents.get_mut(&at)?;
+        *used = self.clock;
+        Some(content.clone())
+    }
+
+    pub fn put(&mut self, at: ObjectAt, content: Content) {
+        if content.bytes.len() > CACHE_LEN / 2 {
+            return;
+        }
+        self.clock += 1;
+        self.len += content.bytes.len();
+        if let Some((old, _)) = self.contents.insert(at, (content, self.clock)) {
+            self.len -= old.bytes.len();
+        }
+        if self.len > CACHE_LEN {
+            // Half of it at once, so that the sorting is rare.
+            let mut by_use: Vec<(u64, ObjectAt)> = self
+                .contents
+                .iter()
+                .map(|(at, (_, used))| (*used, *at))
+                .collect();
+            by_use.sort_unstable();
+            for (_, at) in by_use {
+                if self.len <= CACHE_LEN / 2 {
+                    break;
+                }
+                self.remove(at);
+            }
+        }
+    }
+
+    pub fn remove(&mut self, at: ObjectAt) {
+        if let Some((old, _)) = self.contents.remove(&at) {
+            self.len -= old.bytes.len();
+        }
+    }
+}
+
+/// Batches that are not on disk yet: their bytes, and where they will stand.
+#[derive(Debug, Default)]
+pub(crate) struct Unwritten {
+    pub segment: u64,
+    pub offset: u64,
+    pub bytes: Vec<u8>,
+    /// The changes of each commit in `bytes`.
+    pub changes: HashMap<u64, Arc<Vec<StoredChange>>>,
+}
+
+/// Reads changes and objects by the catalog's rows.
+pub(crate) struct ObjectReader<'a> {
+    pub reader: &'a LogReader,
+    pub catalog: &'a Catalog<'a>,
+    pub unwritten: Option<&'a Unwritten>,
+}
+
+impl<'a> ObjectReader<'a> {
+    pub fn new(engine: &'a Engine, catalog: &'a Catalog<'a>) -> ObjectReader<'a> {
+        ObjectReader {
+            reader: &engine.reader,
+            catalog,
+            unwritten: None,
+        }
+    }
+
+    /// The change that a row points to, which must be the row's path and version.
+    pub fn change(&self, row: &VersionRow) -> Result<LocatedChange, Fault> {
+        let located = self.change_at(row.seq, row.change)?;
+        let change = &located.stored.change;
+        let agrees = change.path == row.path
+            && change.version == row.version
+            && change.content.map(|content| content.object.key()) == row.object_key;
+        if agrees {
+            return Ok(located);
+        }
+        Err(doubt(format!(
+            "the index has another version of {} in commit {}",
+            row.path, row.seq
+        )))
+    }
+
+    /// A change by the number of its commit and its number in it.
+    pub fn change_at(&self, seq: u64, number: u64) -> Result<LocatedChange, Fault> {
+        if let Some(changes) = self
+            .unwritten
+            .and_then(|unwritten| unwritten.changes.get(&seq))
+        {
+            let index = usize::try_from(number).unwrap_or(usize::MAX);
+            let Some(stored) = changes.get(index) else {
+                return Err(doubt(format!("commit {seq} lacks a change")));
+            };
+            let first_object = changes[..index].iter().map(StoredChange::objects).sum();
+            return Ok(LocatedChange {
+                stored: stored.clone(),
+                first_object,
+            });
+        }
+        let place = match self.catalog.commit(seq)? {
+            Some(row) if row.record_len > 0 => row.place(),
+            Some(row) => {
+                let error = Error::corrupt(
+                    segment_file(row.segment),
+                    Some(row.offset),
+                    format!("the record of commit {seq} is lost"),
+                );
+                return Err(Fault::Doubt(error));
+            }
+            None => return Err(doubt(format!("the index lacks commit {seq}"))),
+        };
+        let record = self.reader.commit(place)?;
+        if record.seq != seq {
+            return Err(doubt(format!(
+                "the index has commit {seq} in another place"
+            )));
+        }
+        Ok(self.reader.change(place, &record, number)?)
+    }
+
+    /// Where an object with this id is stored.
+    pub fn find(&self, id: &ObjectId) -> Result<Option<ObjectAt>, Fault> {
+        for row in self.catalog.by_key(id.key(), id.key())? {
+            let located = self.change(&row)?;
+            if let Some(at) = stored_here(&located, row.seq, id) {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the object of a change is stored: usually in its own commit.
+    pub fn locate(
+        &self,
+        located: &LocatedChange,
+        seq: u64,
+        id: &ObjectId,
+    ) -> Result<ObjectAt, Fault> {
+        if let Some(at) = stored_here(located, seq, id) {
+            return Ok(at);
+        }
+        self.find(id)?
+            .ok_or_else(|| doubt(format!("no record of object {id}")))
+    }
+
+    fn place(&self, at: ObjectAt) -> Result<RecordPlace, Fault> {
+        let row = self.catalog.object(at.seq, at.ordinal)?;
+        row.ok_or_else(|| {
+            doubt(format!(
+                "no record of object {} of commit {}",
+                at.ordinal, at.seq
+            ))
+        })
+    }
+
+    /// The body of an object record.
+    fn body(&self, at: ObjectAt) -> Result<(RecordPlace, Vec<u8>), Fault> {
+        let place = self.place(at)?;
+        if let Some(unwritten) = self.unwritten
+            && place.segment == unwritten.segment
+            && place.offset >= unwritten.offset
+        {
+            let start = usize::try_from(place.offset - unwritten.offset).unwrap_or(usize::MAX);
+            let bytes = unwritten.bytes.get(start..).unwrap_or(&[]);
+            return match crate::log::record::read_frame(bytes, self.reader.keys()) {
+                Ok(frame) => Ok((place, frame.body.to_vec())),
+                Err(_) => Err(doubt(
+                    "an unwritten object is not where it should be".to_owned(),
+                )),
+            };
+        }
+        Ok((
+            place,
+            self.reader
+                .record(place, RECORD_OBJECT, |body| Ok(body.to_vec()))?,
+        ))
+    }
+
+    fn base_of(&self, at: ObjectAt, base: &Base, place: RecordPlace) -> Result<ObjectAt, Fault> {
+        let found = at.seq.checked_sub(base.seq_back).map(|seq| ObjectAt {
+            seq,
+            ordinal: base.ordinal,
+        });
+        match found {
+            // A base is an earlier object, so no chain has a loop.
+            Some(found) if found < at && found.seq > 0 && base.k > 0 => Ok(found),
+            _ => Err(Fault::Doubt(Error::corrupt(
+                segment_file(place.segment),
+                Some(place.offset),
+                "an object rests on one that is not in front of it",
+            ))),
+        }
+    }
+
+    /// The content of an object, not yet compared with its id; how many frames it took.
+    pub fn content(
+        &self,
+        at: ObjectAt,
+        cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
+    ) -> Result<(Content, usize), Fault> {
+        let mut frames = Vec::new();
+        let mut next = at;
+        let mut content = loop {
+            if let Some(content) = cached(next) {
+                break Some(content);
+            }
+            let (place, body) = self.body(next)?;
+            let corrupt = |message: &str| {
+                Fault::Doubt(Error::corrupt(
+                    segment_file(place.segment),
+                    Some(place.offset),
+                    message,
+                ))
+            };
+            let base = ObjectRecord::decode(&body)
+                .map_err(|error| corrupt(error.0))?
+                .base;
+            frames.push((place, body));
+            if frames.len() > MAX_FRAMES {
+                return Err(corrupt("an object rests on too many others"));
+            }
+            match base {
+                None => break None,
+                Some(base) => next = self.base_of(next, &base, place)?,
+            }
+        };
+        let count = frames.len();
+        while let Some((place, body)) = frames.pop() {
+            let corrupt = |error: FrameError| {
+                Fault::Doubt(Error::corrupt(
+                    segment_file(place.segment),
+                    Some(place.offset),
+                    error.to_string(),
+                ))
+            };
+            let record = ObjectRecord::decode(&body).map_err(|error| {
+                Fault::Doubt(Error::corrupt(
+                    segment_file(place.segment),
+                    Some(place.offset),
+                    error.0,
+                ))
+            })?;
+            let prefix = content.as_ref().map(|content| &*content.bytes);
+            let bytes: Arc<[u8]> = delta::decompress(&record, prefix).map_err(corrupt)?.into();
+            let before = content.as_ref().map_or(0, |content| content.load_len);
+            let load_len = before.saturating_add(bytes.len() as u64);
+            content = Some(Content {
+                bytes,
+                k: record.base.map_or(0, |base| base.k),
+                load_len,
+            });
+        }
+        content
+            .map(|content| (content, count))
+            .ok_or_else(|| doubt("an object without a frame".to_owned()))
+    }
+
+    /// How long the content of an object says it is.
+    pub fn content_len(&self, at: ObjectAt) -> Result<u64, Fault> {
+        let (place, body) = self.body(at)?;
+        let corrupt = |message: String| {
+            Fault::Doubt(Error::corrupt(
+                segment_file(place.segment),
+                Some(place.offset),
+                message,
+            ))
+        };
+        let record = ObjectRecord::decode(&body).map_err(|error| corrupt(error.0.to_owned()))?;
+        delta::record_content_len(&record).map_err(|error| corrupt(error.to_string()))
+    }
+
+    /// The content of the object with this id, checked against it.
+    pub fn checked(&self, at: ObjectAt, id: &ObjectId) -> Result<Arc<[u8]>, Fault> {
+        let (content, _) = self.content(at, &mut |_| None)?;
+        if ObjectId::of(&content.bytes) == *id {
+            return Ok(content.bytes);
+        }
+        Err(self.fault_at(
+            at,
+            format!("the content of object {id} does not have its hash"),
+        ))
+    }
+
+    /// The fault of an object's record.
+    pub fn fault_at(&self, at: ObjectAt, message: String) -> Fault {
+        match self.place(at) {
+            Ok(place) => Fault::Doubt(Error::corrupt(
+                segment_file(place.segment),
+                Some(place.offset),
+                message,
+            )),
+            Err(fault) => fault,
+        }
+    }
+
+    /// The versions whose object or source has this id.
+    pub fn versions_with(&self, id: &ObjectId) -> Result<Vec<VersionRow>, Fault> {
+        let mut rows = self.catalog.by_key(id.key(), id.key())?;
+        rows.retain(|row| self.change(row).is_ok_and(|located| mentions(&located, id)));
+        Ok(rows)
+    }
+
+    /// The anchor numbered `target` on the way from `at` to its keyframe.
+    fn anchor(&self, at: ObjectAt, target: u64) -> Result<Option<ObjectAt>, Fault> {
+        let mut at = at;
+        for _ in 0..MAX_FRAMES {
+            let (place, body) = self.body(at)?;
+            let Ok(record) = ObjectRecord::decode(&body) else {
+                return Ok(None);
+            };
+            let k = record.base.map_or(0, |base| base.k);
+            if k == target {
+                return Ok(Some(at));
+            }
+            match record.base {
+                Some(base) if k > target => at = self.base_of(at, &base, place)?,
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Compresses a new object, with `before`, the object of the path's previous version, as what it may rest on.
+    pub fn encode(
+        &self,
+        content: &[u8],
+        before: Option<ObjectAt>,
+        cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
+    ) -> Result<Encoded, Fault> {
+        let alone = |payload| Encoded {
+            payload,
+            base: None,
+            k: 0,
+            load_len: content.len() as u64,
+        };
+        let failed = |error: FrameError| {
+            Fault::Error(Error::io(
+                "compress",
+                std::io::Error::other(error.to_string()),
+            ))
+        };
+        if let Some(at) = before
+            && let Some((at, base, k)) = self.base_for(at, cached)
+            && delta::can_reach(base.bytes.len(), content.len())
+            && base.load_len + content.len() as u64 <= MAX_LOAD_LEN
+        {
+            let payload = delta::compress_delta(content, &base.bytes).map_err(failed)?;
+            let clearly_smaller = payload.bytes.len() <= content.len() / 8 || {
+                let whole = delta::compress(content).map_err(failed)?;
+                if payload.bytes.len() + payload.bytes.len() / 8 >= whole.bytes.len() {
+                    return Ok(alone(whole));
+                }
+                true
+            };
+            if clearly_smaller {
+                let load_len = base.load_len + content.len() as u64;
+                return Ok(Encoded {
+                    payload,
+                    base: Some((at, k)),
+                    k,
+                    load_len,
+                });
+            }
+        }
+        Ok(alone(delta::compress(content).map_err(failed)?))
+    }
+
+    /// What the object behind `at` in its chain rests on: the object itself, or an anchor. None where the chain is
+    /// at its end, or cannot be read: then the new object stands alone.
+    fn base_for(
+        &self,
+        at: ObjectAt,
+        cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
+    ) -> Option<(ObjectAt, Content, u64)> {
+        let (before, _) = self.content(at, cached).ok()?;
+        let k = before.k + 1;
+        if k >= KEYFRAME_EVERY {
+            return None;
+        }
+        if !k.is_multiple_of(ANCHOR_EVERY) {
+            return Some((at, before, k));
+        }
+        let anchor = self.anchor(at, delta::anchor_base(k)).ok()??;
+        let (content, _) = self.content(anchor, cached).ok()?;
+        Some((anchor, content, k))
+    }
+}
+
+/// Where the object with this id is, if this change's commit is what stored it.
+fn stored_here(located: &LocatedChange, seq: u64, id: &ObjectId) -> Option<ObjectAt> {
+    let stored = &located.stored;
+    let content = stored.change.content?;
+    if content.object == *id && stored.object_len > 0 {
+        return Some(ObjectAt {
+            seq,
+            ordinal: located.first_object,
+        });
+    }
+    match content.source {
+        crate::commit::SourceForm::Object(source) if source == *id && stored.source_len > 0 => {
+            let ordinal = located.first_object + u64::from(stored.object_len > 0);
+            Some(ObjectAt { seq, ordinal })
+        }
+        _ => None,
+    }
+}
+
+fn mentions(located: &LocatedChange, id: &ObjectId) -> bool {
+    located.stored.change.content.is_some_and(|content| {
+        content.object == *id || content.source == crate::commit::SourceForm::Object(*id)
+    })
+}
+
+pub(crate) fn doubt(message: String) -> Fault {
+    Fault::Doubt(Error::corrupt(INDEX_FILE, None, message))
+}

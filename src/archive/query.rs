@@ -1,0 +1,705 @@
+//! Asking: resolve, load, history, list, identify, tags, stats.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Archive;
+use super::engine::Fault;
+use super::objects::{ObjectReader, doubt};
+use super::version::*;
+use crate::canon::{self, Form, NanMode};
+use crate::commit::{Fields, Op, SourceForm};
+use crate::error::{Error, Result};
+use crate::id::{CommitId, HexPrefix, ObjectId};
+use crate::index::{Catalog, VersionRow};
+use crate::log::format::LOG_FOLDER;
+use crate::pointer::{self, Pointer};
+use crate::revision::Spec;
+
+/// How many versions are fetched at a time.
+const PAGE: usize = 256;
+
+/// Which versions, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryQuery {
+    /// Of this path; of all paths where none is given.
+    pub path: Option<String>,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// Not before this time, microseconds since the Unix epoch.
+    pub since: Option<i64>,
+    /// Not after this time.
+    pub until: Option<i64>,
+    /// Go on with the path that this one was renamed from.
+    pub follow: bool,
+}
+
+/// The versions that a [`HistoryQuery`] asks for.
+pub struct History<'a> {
+    archive: &'a Archive,
+    query: HistoryQuery,
+    page: VecDeque<Version>,
+    next: Next,
+    given: usize,
+}
+
+/// Where the next page begins.
+enum Next {
+    /// Versions of this path below this number.
+    Path(String, u64),
+    /// All versions of commits up to this number.
+    Commits(u64),
+    Done,
+}
+
+impl Iterator for History<'_> {
+    type Item = Result<Version>;
+
+    fn next(&mut self) -> Option<Result<Version>> {
+        if self.query.limit.is_some_and(|limit| self.given >= limit) {
+            return None;
+        }
+        loop {
+            if let Some(version) = self.page.pop_front() {
+                let (since, until) = (self.query.since, self.query.until);
+                if since.is_some_and(|t| version.time < t)
+                    || until.is_some_and(|t| version.time > t)
+                {
+                    continue;
+                }
+                self.given += 1;
+                return Some(Ok(version));
+            }
+            if let Err(error) = self.fetch()? {
+                self.next = Next::Done;
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl History<'_> {
+    /// Fetches the next page; `None` where there is none.
+    fn fetch(&mut self) -> Option<Result<()>> {
+        let wanted = self
+            .query
+            .limit
+            .map_or(PAGE, |limit| (limit - self.given).clamp(1, PAGE));
+        match &self.next {
+            Next::Done => None,
+            Next::Path(path, below) => {
+                let (path, below) = (path.clone(), *below);
+                let found = self.archive.engine.ask(|catalog| {
+                    let rows = catalog.versions(&path, below, wanted)?;
+                    rows.iter()
+                        .map(|row| self.archive.version_of(catalog, row))
+                        .collect::<Result<Vec<_>, _>>()
+                });
+                let found = match found {
+                    Ok(found) => found,
+                    Err(error) => return Some(Err(error)),
+                };
+                self.next = match found.last() {
+                    None => Next::Done,
+                    Some(last) => Next::Path(path, last.version),
+                };
+                for version in found {
+                    let from = (version.op == Op::Rename)
+                        .then(|| version.other.clone())
+                        .flatten();
+                    let end = version.of;
+                    self.page.push_back(version);
+                    if self.query.follow
+                        && let Some(from) = from
+                    {
+                        // The old path's last version is the rename itself, seen from the other side.
+                        self.next = Next::Path(from, end.map_or(u64::MAX, |n| n + 1));
+                        break;
+                    }
+                }
+                (!self.page.is_empty() || matches!(self.next, Next::Path(..))).then_some(Ok(()))
+            }
+            Next::Commits(0) => None,
+            Next::Commits(up_to) => {
+                let up_to = *up_to;
+                let low = up_to.saturating_sub(wanted as u64 - 1).max(1);
+                let found = self.archive.engine.ask(|catalog| {
+                    let mut versions = Vec::new();
+                    for seq in (low..=up_to).rev() {
+                        if let Some(view) = self.archive.commit_view(catalog, seq)? {
+                            versions.extend(view.changes);
+                        }
+                    }
+                    Ok(versions)
+                });
+                self.next = Next::Commits(low - 1);
+                match found {
+                    Ok(found) => self.page.extend(found),
+                    Err(error) => return Some(Err(error)),
+                }
+                Some(Ok(()))
+            }
+        }
+    }
+}
+
+/// A document out of the archive, its hash checked.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    version: Version,
+    canonical: Arc<[u8]>,
+    source: Option<Arc<[u8]>>,
+}
+
+impl Loaded {
+    /// Which version it is of.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The canonical form: its BLAKE3 is the version's id.
+    pub fn canonical(&self) -> &[u8] {
+        &self.canonical
+    }
+
+    /// The bytes as they were saved; the pretty form where the document came without bytes of its own.
+    pub fn source(&self) -> Vec<u8> {
+        match (&self.source, self.version.form) {
+            (Some(source), _) => source.to_vec(),
+            (None, SourceForm::Canonical) => self.canonical.to_vec(),
+            _ => self.render(Form::Pretty),
+        }
+    }
+
+    /// The document laid out anew; numbers that JSON does not have are given back as they were written.
+    pub fn render(&self, form: Form) -> Vec<u8> {
+        let mut out = Vec::new();
+        canon::render(&self.canonical, form, self.version.nan, &mut out);
+        out
+    }
+
+    /// The canonical form of the value that a JSON Pointer names.
+    pub fn pointer(&self, pointer: &Pointer) -> Option<&[u8]> {
+        pointer::find(&self.canonical, pointer).and_then(|range| self.canonical.get(range))
+    }
+}
+
+impl Archive {
+    /// The version that a row points to, as the log has it.
+    pub(crate) fn version_of(
+        &self,
+        catalog: &Catalog<'_>,
+        row: &VersionRow,
+    ) -> Result<Version, Fault> {
+        let place = match catalog.commit(row.seq)? {
+            Some(commit) if commit.record_len > 0 => commit.place(),
+            _ => return Err(doubt(format!("the index lacks commit {}", row.seq))),
+        };
+        let record = self.engine.reader.commit(place)?;
+        let located = self.engine.reader.change(place, &record, row.change)?;
+        let change = &located.stored.change;
+        let same_object = change.content.map(|content| content.object.key()) == row.object_key;
+        if record.seq != row.seq
+            || change.path != row.path
+            || change.version != row.version
+            || !same_object
+        {
+            return Err(doubt(format!(
+                "the index has {}@{} in another place",
+                row.path, row.version
+            )));
+        }
+        Ok(Version::new(&record, record.id(), row.change, change))
+    }
+
+    /// A commit; `None` where damage has taken it.
+    pub(crate) fn commit_view(
+        &self,
+        catalog: &Catalog<'_>,
+        seq: u64,
+    ) -> Result<Option<CommitView>, Fault> {
+        let place = match catalog.commit(seq)? {
+            Some(row) if row.record_len > 0 => row.place(),
+            _ => return Ok(None),
+        };
+        let record = self.engine.reader.commit(place)?;
+        if record.seq != seq {
+            return Err(doubt(format!(
+                "the index has commit {seq} in another place"
+            )));
+        }
+        let id = record.id();
+        let changes = self.engine.reader.changes(place, &record)?;
+        let mut view = CommitView {
+            seq,
+            commit: id,
+            time: record.time,
+            author: record.fields.text(Fields::AUTHOR),
+            message: record.fields.text(Fields::MESSAGE),
+            changes: Vec::new(),
+            tags: Vec::new(),
+            undo_of: record.fields.number(Fields::UNDO_OF),
+            redo_of: record.fields.number(Fields::REDO_OF),
+        };
+        for (number, stored) in (0..).zip(&changes) {
+            if stored.change.op.makes_version() {
+                view.changes
+                    .push(Version::new(&record, id, number, &stored.change));
+            } else {
+                view.tags.push(stored.change.other.clone());
+            }
+        }
+        Ok(Some(view))
+    }
+
+    /// The newest commit.
+    pub fn head(&self) -> Result<Head> {
+        self.engine.refresh()?;
+        let head = self.engine.view().cursor.head;
+        Ok(Head {
+            seq: head.seq,
+            commit: head.commit,
+        })
+    }
+
+    /// Has this path, or had it, any version?
+    pub fn path_exists(&self, path: &str) -> Result<bool> {
+        self.engine
+            .ask(|catalog| Ok(catalog.newest(path)?.is_some()))
+    }
+
+    /// The newest version of a path, which may be a deletion.
+    pub fn newest(&self, path: &str) -> Result<Option<Version>> {
+        self.engine.ask(|catalog| match catalog.newest(path)? {
+            None => Ok(None),
+            Some(row) => self.version_of(catalog, &row).map(Some),
+        })
+    }
+
+    /// The version that a revision of a path means. A deletion is a version too.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such path, version, tag, or more than one object with the prefix; `Corrupt`
+    /// where the version is in a damaged part of the log.
+    pub fn resolve(&self, path: &str, spec: &Spec) -> Result<Version> {
+        self.engine.ask(|catalog| {
+            let missing = |message: String| Fault::Error(Error::NotFound(message));
+            let Some(newest) = catalog.newest(path)? else {
+                return Err(missing(format!("no version of {path}")));
+            };
+            let row = match spec {
+                Spec::Latest => Some(newest.clone()),
+                Spec::Number(number) => catalog.version(path, *number)?,
+                Spec::Back(back) => match newest.version.checked_sub(*back) {
+                    Some(number) if number > 0 => catalog.version(path, number)?,
+                    _ => None,
+                },
+                Spec::Day(day) => catalog.version_at(path, crate::time::day_end(*day))?,
+                Spec::Time(time) => catalog.version_at(path, *time)?,
+                Spec::Tag(name) => self.tagged(catalog, path, name)?,
+                Spec::ObjectPrefix(prefix) => Some(self.by_prefix(catalog, path, prefix)?),
+            };
+            let Some(row) = row else {
+                if let Spec::Number(number) = spec
+                    && *number > 0
+                    && *number < newest.version
+                {
+                    return Err(doubt(format!(
+                        "version {number} of {path} is in a damaged part of the log"
+                    )));
+                }
+                return Err(missing(format!(
+                    "{path} has no version {spec}; its newest is {}",
+                    newest.version
+                )));
+            };
+            self.version_of(catalog, &row)
+        })
+    }
+
+    fn tagged(
+        &self,
+        catalog: &Catalog<'_>,
+        path: &str,
+        name: &str,
+    ) -> Result<Option<VersionRow>, Fault> {
+        let unknown = || {
+            Fault::Error(Error::NotFound(format!(
+                "no tag {name:?}, and no revision of that form"
+            )))
+        };
+        let Some(row) = catalog.tag(name)? else {
+            return Err(unknown());
+        };
+        let change = ObjectReader::new(&self.engine, catalog)
+            .change_at(row.seq, row.change)?
+            .stored
+            .change;
+        match change.op {
+            Op::Tag if change.path.is_empty() => {
+                catalog.version_as_of(path, change.of).map_err(Fault::from)
+            }
+            Op::Tag if change.path == path => Ok(catalog.version(path, change.version)?),
+            Op::Tag => {
+                let named = format!("tag {name:?} names {}@{}", change.path, change.version);
+                Err(Fault::Error(Error::NotFound(format!(
+                    "{named}, not a version of {path}"
+                ))))
+            }
+            _ => Err(unknown()),
+        }
+    }
+
+    fn by_prefix(
+        &self,
+        catalog: &Catalog<'_>,
+        path: &str,
+        prefix: &str,
+    ) -> Result<VersionRow, Fault> {
+        let missing = |message: String| Fault::Error(Error::NotFound(message));
+        let Some(prefix) = HexPrefix::parse(prefix) else {
+            let least = HexPrefix::MIN_DIGITS;
+            return Err(missing(format!(
+                "an object prefix has {least} to 64 hexadecimal digits"
+            )));
+        };
+        let (low, high) = prefix.key_range();
+        let objects = ObjectReader::new(&self.engine, catalog);
+        let mut found: Option<(ObjectId, VersionRow)> = None;
+        for row in catalog.by_key(low, high)? {
+            if row.path != path {
+                continue;
+            }
+            let Some(content) = objects.change(&row)?.stored.change.content else {
+                continue;
+            };
+            if !prefix.matches(&content.object) {
+                continue;
+            }
+            match &found {
+                Some((id, _)) if *id != content.object => {
+                    return Err(missing(format!(
+                        "more than one object of {path} starts like that"
+                    )));
+                }
+                // The newest of the versions with this object.
+                _ => found = Some((content.object, row)),
+            }
+        }
+        found
+            .map(|(_, row)| row)
+            .ok_or_else(|| missing(format!("no object of {path} starts like that")))
+    }
+
+    /// Versions, newest first: of one path by version, of all paths by commit.
+    pub fn history(&self, query: HistoryQuery) -> Result<History<'_>> {
+        let next = match &query.path {
+            Some(path) => Next::Path(path.clone(), u64::MAX),
+            None => Next::Commits(self.head()?.seq),
+        };
+        Ok(History {
+            archive: self,
+            query,
+            page: VecDeque::new(),
+            next,
+            given: 0,
+        })
+    }
+
+    /// The document of a version. Every byte given out has been compared with the hash that names it.
+    ///
+    /// # Errors
+    /// `NotFound` for a deletion; `Corrupt` where the content does not have its hash.
+    pub fn load(&self, version: &Version) -> Result<Loaded> {
+        let Some(id) = version.id else {
+            return Err(Error::NotFound(format!(
+                "{} was deleted in version {}",
+                version.path, version.version
+            )));
+        };
+        self.engine.ask(|catalog| {
+            let objects = ObjectReader::new(&self.engine, catalog);
+            let located = objects.change_at(version.seq, version.change)?;
+            let canonical = objects.checked(objects.locate(&located, version.seq, &id)?, &id)?;
+            let source = match version.form {
+                SourceForm::Object(id) => {
+                    Some(objects.checked(objects.locate(&located, version.seq, &id)?, &id)?)
+                }
+                _ => None,
+            };
+            Ok(Loaded {
+                version: version.clone(),
+                canonical,
+                source,
+            })
+        })
+    }
+
+    /// The newest version of every path that is `prefix` or below it, in the order of their names; all paths for
+    /// the empty prefix. Deleted ones are there too.
+    pub fn list(&self, prefix: &str) -> Result<Vec<Version>> {
+        let mut versions: Vec<Version> = Vec::new();
+        loop {
+            let after = versions.last().map(|version| version.path.clone());
+            let page = self.engine.ask(|catalog| {
+                let mut page = Vec::new();
+                for path in catalog.paths(prefix, after.as_deref(), PAGE)? {
+                    if let Some(row) = catalog.newest(&path)? {
+                        page.push(self.version_of(catalog, &row)?);
+                    }
+                }
+                Ok(page)
+            })?;
+            if page.is_empty() {
+                return Ok(versions);
+            }
+            versions.extend(page);
+        }
+    }
+
+    /// Every version that holds this document, newest first. `document` is JSON text in any layout.
+    pub fn identify(&self, document: &[u8]) -> Result<Vec<Match>> {
+        let strict = canon::canonicalize_with(document, NanMode::Reject);
+        let (canonical, outcome) = match strict {
+            Ok(done) => done,
+            Err(_) => canon::canonicalize_with(document, NanMode::Tag).map_err(|source| {
+                Error::InvalidDocument {
+                    path: "the document".to_owned(),
+                    source,
+                }
+            })?,
+        };
+        let id = ObjectId::of(&canonical);
+        let source_id = ObjectId::of(document);
+        let mut found = self.engine.ask(|catalog| {
+            let mut found = Vec::new();
+            for row in catalog.by_key(id.key(), id.key())? {
+                let version = self.version_of(catalog, &row)?;
+                if version.id != Some(id) || version.nan != outcome.tagged {
+                    continue;
+                }
+                let same_bytes = match version.form {
+                    SourceForm::Object(source) => source == source_id,
+                    SourceForm::Canonical => document == canonical,
+                    SourceForm::Pretty | SourceForm::None => {
+                        canon::renders_to(&canonical, Form::Pretty, version.nan, document)
+                    }
+                };
+                found.push(Match {
+                    version,
+                    same_bytes,
+                });
+            }
+            Ok(found)
+        })?;
+        found.sort_by(|a, b| {
+            b.version
+                .seq
+                .cmp(&a.version.seq)
+                .then(a.version.path.cmp(&b.version.path))
+        });
+        Ok(found)
+    }
+
+    /// All tags, by name.
+    pub fn tags(&self) -> Result<Vec<Tag>> {
+        self.engine.ask(|catalog| {
+            let objects = ObjectReader::new(&self.engine, catalog);
+            let mut tags = Vec::new();
+            for row in catalog.tags()? {
+                let change = objects.change_at(row.seq, row.change)?.stored.change;
+                if change.op != Op::Tag {
+                    continue;
+                }
+                let whole = change.path.is_empty();
+                let commit = if whole {
+                    self.commit_id(catalog, change.of)?
+                } else {
+                    match catalog.version(&change.path, change.version)? {
+                        Some(row) => self.commit_id(catalog, row.seq)?,
+                        None => {
+                            return Err(doubt(format!(
+                                "tag {:?} names a version that is not there",
+                                row.name
+                            )));
+                        }
+                    }
+                };
+                tags.push(Tag {
+                    name: row.name,
+                    path: (!whole).then_some(change.path),
+                    version: (!whole).then_some(change.version),
+                    commit,
+                });
+            }
+            Ok(tags)
+        })
+    }
+
+    fn commit_id(&self, catalog: &Catalog<'_>, seq: u64) -> Result<CommitId, Fault> {
+        if seq == 0 {
+            return Ok(crate::commit::identity_hash(self.engine.reader.identity()));
+        }
+        match catalog.commit(seq)? {
+            Some(row) if row.record_len > 0 => Ok(self.engine.reader.commit(row.place())?.id()),
+            _ => Err(doubt(format!("no record of commit {seq}"))),
+        }
+    }
+
+    /// The commit that a text names: its number, or a prefix of its id that is unique.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, or more than one.
+    pub fn find_commit(&self, text: &str) -> Result<CommitView> {
+        self.engine.ask(|catalog| {
+            let missing = |message: String| Fault::Error(Error::NotFound(message));
+            let by_number = text.parse::<u64>().ok();
+            let mut found = Vec::new();
+            if let Some(prefix) = HexPrefix::parse(text) {
+                let (low, high) = prefix.key_range();
+                for seq in catalog.commits_by_key(low, high)? {
+                    if let Some(view) = self.commit_view(catalog, seq)?
+                        && prefix.matches(&view.commit)
+                    {
+                        found.push(view);
+                    }
+                }
+            }
+            if found.len() > 1 {
+                return Err(missing(format!("more than one commit starts with {text}")));
+            }
+            if let Some(view) = found.pop() {
+                return Ok(view);
+            }
+            if let Some(seq) = by_number
+                && let Some(view) = self.commit_view(catalog, seq)?
+            {
+                return Ok(view);
+            }
+            Err(missing(format!("no commit {text}")))
+        })
+    }
+
+    /// How much there is of what.
+    pub fn stats(&self) -> Result<Stats> {
+        let counts = self.engine.ask(|catalog| Ok(catalog.counts()?))?;
+        let document_bytes = self.document_bytes()?;
+        let mut log_bytes = 0;
+        let segments: Vec<u64> = self
+            .engine
+            .view()
+            .cursor
+            .manifest
+            .segments
+            .iter()
+            .map(|segment| segment.number)
+            .collect();
+        for number in segments {
+            let file = self.engine.reader.segment(number)?;
+            log_bytes += file
+                .len()
+                .map_err(|error| Error::io(format!("read {LOG_FOLDER}"), error))?;
+        }
+        let index = self
+            .engine
+            .index
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok(Stats {
+            paths: counts.paths,
+            versions: counts.versions,
+            commits: counts.commits,
+            objects: counts.objects,
+            log_bytes,
+            index_bytes: index.size(),
+            document_bytes,
+        })
+    }
+
+    /// Bytes of the canonical forms of all versions: each object's length as its record says it, times its versions.
+    fn document_bytes(&self) -> Result<u64> {
+        let head = self.head()?.seq;
+        let mut lengths = std::collections::HashMap::new();
+        let mut total = 0u64;
+        for seq in 1..=head {
+            let more = self.engine.ask(|catalog| {
+                let place = match catalog.commit(seq)? {
+                    Some(row) if row.record_len > 0 => row.place(),
+                    _ => return Ok(Vec::new()),
+                };
+                let objects = ObjectReader::new(&self.engine, catalog);
+                let record = self.engine.reader.commit(place)?;
+                let mut more = Vec::new();
+                let mut ordinal = 0;
+                for stored in self.engine.reader.changes(place, &record)? {
+                    if let Some(content) = stored.change.content {
+                        let len = match stored.object_len > 0 {
+                            true => Some(
+                                objects.content_len(super::objects::ObjectAt { seq, ordinal })?,
+                            ),
+                            false => None,
+                        };
+                        more.push((content.object, len));
+                    }
+                    ordinal += stored.objects();
+                }
+                Ok(more)
+            })?;
+            for (id, len) in more {
+                let len = *lengths.entry(id.key()).or_insert(len.unwrap_or(0));
+                total += len;
+            }
+        }
+        Ok(total)
+    }
+
+    /// The newest commit that is neither an undo (or a redo) nor undone: what `undo` takes back by default.
+    pub fn undo_target(&self) -> Result<CommitView> {
+        self.walk_back(|view, undone| {
+            view.undo_of.is_none() && view.redo_of.is_none() && !undone.contains(&view.seq)
+        })?
+        .ok_or_else(|| Error::NotFound("there is no commit to undo".to_owned()))
+    }
+
+    /// The newest undo that was not taken back: what `redo` takes back.
+    pub fn redo_target(&self) -> Result<CommitView> {
+        self.walk_back(|view, taken_back| {
+            view.undo_of.is_some() && !taken_back.contains(&view.seq)
+        })?
+        .ok_or_else(|| Error::NotFound("there is no undo to take back".to_owned()))
+    }
+
+    /// The newest commit that `wanted` likes, given the numbers of commits that later ones took back.
+    fn walk_back(
+        &self,
+        wanted: impl Fn(&CommitView, &[u64]) -> bool,
+    ) -> Result<Option<CommitView>> {
+        self.engine.ask(|catalog| {
+            let mut taken_back = Vec::new();
+            let head = self.engine_head(catalog);
+            for seq in (1..=head).rev() {
+                let Some(view) = self.commit_view(catalog, seq)? else {
+                    continue;
+                };
+                if wanted(&view, &taken_back) {
+                    return Ok(Some(view));
+                }
+                // An undo that was itself taken back undoes nothing.
+                if !taken_back.contains(&view.seq) {
+                    taken_back.extend(view.undo_of);
+                    taken_back.extend(view.redo_of);
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    fn engine_head(&self, catalog: &Catalog<'_>) -> u64 {
+        let newest = catalog
+            .layers
+            .iter()
+            .filter_map(|layer| layer.newest_seq())
+            .max();
+        newest.unwrap_or(catalog.mark).max(catalog.mark)
+    }
+}

@@ -1,0 +1,488 @@
+//! Saving: documents in, one commit out.
+
+use std::sync::PoisonError;
+
+use super::Archive;
+use super::engine::{Engine, Fault};
+use super::objects::ObjectReader;
+use super::transaction::{Draft, NewObject, Newest, Transaction};
+use super::version::{Change as Saved, Note, Status};
+use crate::canon::{self, CanonError, Form, NanMode};
+use crate::commit::{Change, Content, Fields, Op, SourceForm};
+use crate::error::{Error, Result};
+use crate::id::ObjectId;
+use crate::path::check_path;
+
+/// A document to be saved.
+#[derive(Clone, Debug)]
+pub struct Document {
+    bytes: Vec<u8>,
+    own_bytes: bool,
+    file: bool,
+    nan: Option<NanMode>,
+}
+
+impl Document {
+    /// JSON text as a user wrote it: the bytes are kept, and given back as they were.
+    pub fn source(bytes: impl Into<Vec<u8>>) -> Document {
+        Document {
+            bytes: bytes.into(),
+            own_bytes: true,
+            file: false,
+            nan: None,
+        }
+    }
+
+    /// JSON text whose layout means nothing: only the document is kept.
+    pub fn value(json: impl Into<Vec<u8>>) -> Document {
+        Document {
+            bytes: json.into(),
+            own_bytes: false,
+            file: false,
+            nan: None,
+        }
+    }
+
+    /// The document is what the file at its path holds: rollback may write that file.
+    pub fn file(mut self) -> Document {
+        self.file = true;
+        self
+    }
+
+    /// What to do with `NaN` and the infinities; else what the path's newest version was saved with.
+    pub fn nan(mut self, mode: NanMode) -> Document {
+        self.nan = Some(mode);
+        self
+    }
+}
+
+/// A document that was read: canonical, hashed, and the form of its source known.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    pub path: String,
+    content: Content,
+    file: bool,
+    object: NewObject,
+    source: Option<NewObject>,
+}
+
+/// Conditions on the newest version of a path.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Conditions {
+    pub if_version: Option<u64>,
+    pub if_absent: bool,
+}
+
+impl Conditions {
+    pub fn check(&self, path: &str, newest: Option<&Newest>) -> Result<(), Fault> {
+        let version = newest.map_or(0, |newest| newest.row.version);
+        if let Some(expected) = self.if_version
+            && expected != version
+        {
+            let there = if newest.is_some() {
+                format!("is at version {version}")
+            } else {
+                "has no version".into()
+            };
+            let message = format!("{path} {there}, not at version {expected}");
+            return Err(Fault::Error(Error::conflict(path, version, message)));
+        }
+        if self.if_absent && newest.is_some_and(|newest| newest.change().content.is_some()) {
+            let message = format!("{path} exists already, at version {version}");
+            return Err(Fault::Error(Error::conflict(path, version, message)));
+        }
+        Ok(())
+    }
+}
+
+impl Prepared {
+    /// Reads a document. `default` is what to do with numbers that JSON does not have where the document says
+    /// nothing of it.
+    pub fn new(path: &str, document: Document, default: NanMode) -> Result<Prepared, CanonError> {
+        let mode = document.nan.unwrap_or(default);
+        let (canonical, outcome) = canon::canonicalize_with(&document.bytes, mode)?;
+        let nan = outcome.tagged;
+        let id = ObjectId::of(&canonical);
+        let mut source = None;
+        let form = if !document.own_bytes {
+            SourceForm::None
+        } else if document.bytes == canonical {
+            SourceForm::Canonical
+        } else if canon::renders_to(&canonical, Form::Pretty, nan, &document.bytes) {
+            SourceForm::Pretty
+        } else {
+            let id = ObjectId::of(&document.bytes);
+            source = Some(NewObject {
+                id,
+                bytes: document.bytes.into(),
+                guess: None,
+            });
+            SourceForm::Object(id)
+        };
+        Ok(Prepared {
+            path: path.to_owned(),
+            content: Content {
+                object: id,
+                source: form,
+                nan,
+            },
+            file: document.file,
+            object: NewObject {
+                id,
+                bytes: canonical.into(),
+                guess: None,
+            },
+            source,
+        })
+    }
+
+    /// Compresses against what is newest now, so that under the lock it is done unless another writer comes between.
+    fn guess(&mut self, engine: &Engine) {
+        let guessed = engine.ask(|catalog| {
+            let objects = ObjectReader::new(engine, catalog);
+            let newest = match catalog.newest(&self.path)? {
+                None => None,
+                Some(row) => Some(Newest {
+                    located: objects.change(&row)?,
+                    row,
+                }),
+            };
+            let before = newest.as_ref().and_then(|newest| newest.change().content);
+            let guess_of = |new: &NewObject, old: Option<ObjectId>| -> Result<_, Fault> {
+                if old == Some(new.id) || objects.find(&new.id)?.is_some() {
+                    return Ok(None);
+                }
+                let base = match (&newest, old) {
+                    (Some(newest), Some(id)) => {
+                        objects.locate(&newest.located, newest.row.seq, &id).ok()
+                    }
+                    _ => None,
+                };
+                let mut cached = |at| {
+                    engine
+                        .cache
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .get(at)
+                };
+                Ok(Some((base, objects.encode(&new.bytes, base, &mut cached)?)))
+            };
+            let object = guess_of(&self.object, before.map(|content| content.object))?;
+            let source = match &self.source {
+                None => None,
+                Some(source) => guess_of(
+                    source,
+                    before.and_then(|content| match content.source {
+                        SourceForm::Object(id) => Some(id),
+                        _ => None,
+                    }),
+                )?,
+            };
+            Ok((object, source))
+        });
+        // A guess that fails is made again under the lock, where the error counts.
+        if let Ok((object, source)) = guessed {
+            self.object.guess = object;
+            if let Some(new) = &mut self.source {
+                new.guess = source;
+            }
+        }
+    }
+
+    /// Is the newest version this very content?
+    fn is_current(&self, newest: Option<&Newest>, ignore_format: bool) -> bool {
+        let Some(content) = newest.and_then(|newest| newest.change().content) else {
+            return false;
+        };
+        let same_format = ignore_format
+            || self.content.source == SourceForm::None
+            || self.content.source == content.source;
+        content.object == self.content.object && content.nan == self.content.nan && same_format
+    }
+}
+
+/// What a commit of documents will be.
+pub(crate) struct Plan {
+    drafts: Vec<Draft>,
+    /// One for each document, in the order given; the commit of those that are new is not known yet.
+    answers: Vec<Saved>,
+}
+
+/// Decides, against the newest state, which of the documents are new.
+pub(crate) fn plan(
+    transaction: &Transaction<'_>,
+    documents: &[Prepared],
+    conditions: Conditions,
+    ignore_format: bool,
+) -> Result<Plan, Fault> {
+    let mut plan = Plan {
+        drafts: Vec::new(),
+        answers: Vec::new(),
+    };
+    for document in documents {
+        let newest = transaction.newest(&document.path)?;
+        conditions.check(&document.path, newest.as_ref())?;
+        let before = newest.as_ref().map(|newest| newest.change().clone());
+        let id = Some(document.content.object);
+        if let Some(newest) = newest
+            .as_ref()
+            .filter(|_| document.is_current(newest.as_ref(), ignore_format))
+        {
+            plan.answers.push(Saved {
+                path: document.path.clone(),
+                version: newest.row.version,
+                id,
+                commit: transaction.commit_id(newest.row.seq)?,
+                seq: newest.row.seq,
+                status: Status::Unchanged,
+            });
+            continue;
+        }
+        let old = before.as_ref().and_then(|change| change.content);
+        let same_document = old.is_some_and(|old| {
+            old.object == document.content.object && old.nan == document.content.nan
+        });
+        let version = before.as_ref().map_or(0, |change| change.version) + 1;
+        let mut change = Change::new(Op::Save, &*document.path, version);
+        change.content = Some(document.content);
+        change.file = document.file || before.is_some_and(|change| change.file);
+        plan.answers.push(Saved {
+            path: document.path.clone(),
+            version,
+            id,
+            commit: crate::id::CommitId([0; 32]),
+            seq: 0,
+            status: if same_document {
+                Status::Reformatted
+            } else {
+                Status::Saved
+            },
+        });
+        plan.drafts.push(Draft {
+            change,
+            object: Some(document.object.clone()),
+            source: document.source.clone(),
+            before: newest,
+        });
+    }
+    Ok(plan)
+}
+
+/// Stages the commit of a plan, where anything is new.
+pub(crate) fn stage_plan(
+    transaction: &mut Transaction<'_>,
+    plan: Plan,
+    note: &Note,
+) -> Result<Vec<Saved>, Fault> {
+    let Plan {
+        drafts,
+        mut answers,
+    } = plan;
+    if !drafts.is_empty() {
+        let staged = transaction.stage(note, Fields::default(), drafts)?;
+        for answer in answers
+            .iter_mut()
+            .filter(|answer| answer.status != Status::Unchanged)
+        {
+            (answer.commit, answer.seq) = (staged.commit, staged.seq);
+        }
+    }
+    Ok(answers)
+}
+
+/// A commit of one or more documents, all of them or none.
+///
+/// ```
+/// # fn main() -> Result<(), backstory::Error> {
+/// use backstory::{Archive, Document};
+///
+/// let archive = Archive::in_memory()?;
+/// let mut save = archive.save();
+/// save.add("config/a.json", Document::source("{\"port\": 80}\n"))?;
+/// save.add("config/b.json", Document::source("[1, 2]\n"))?;
+/// let changes = save.commit()?;
+/// assert_eq!(changes[1].rev(), "config/b.json@1");
+/// assert_eq!(changes[0].commit, changes[1].commit);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is saved before commit()"]
+pub struct Save<'a> {
+    archive: &'a Archive,
+    documents: Vec<Prepared>,
+    note: Note,
+    conditions: Conditions,
+    ignore_format: bool,
+}
+
+impl<'a> Save<'a> {
+    pub(crate) fn new(archive: &'a Archive) -> Save<'a> {
+        Save {
+            archive,
+            documents: Vec::new(),
+            note: Note::default(),
+            conditions: Conditions::default(),
+            ignore_format: false,
+        }
+    }
+
+    /// Adds a document. It is read at once; an error leaves the commit as it was, so that a caller may list every
+    /// invalid document, or go on without it.
+    ///
+    /// # Errors
+    /// `InvalidDocument` with line, column and JSON Pointer; `Usage` for a path that is none, or is added twice.
+    pub fn add(&mut self, path: &str, document: Document) -> Result<&mut Self> {
+        let prepared = self.archive.prepare(path, document)?;
+        if self.documents.iter().any(|other| other.path == path) {
+            return Err(Error::invalid(format!("{path} is in this commit already")));
+        }
+        self.documents.push(prepared);
+        Ok(self)
+    }
+
+    /// Message, author, metadata and time of the commit.
+    pub fn note(&mut self, note: Note) -> &mut Self {
+        self.note = note;
+        self
+    }
+
+    /// Commits only if the newest version of every path is this one (0: it has none).
+    pub fn if_version(&mut self, version: u64) -> &mut Self {
+        self.conditions.if_version = Some(version);
+        self
+    }
+
+    /// Commits only if no path has a document now.
+    pub fn if_absent(&mut self) -> &mut Self {
+        self.conditions.if_absent = true;
+        self
+    }
+
+    /// The same document in other bytes makes no version.
+    pub fn ignore_format(&mut self, yes: bool) -> &mut Self {
+        self.ignore_format = yes;
+        self
+    }
+
+    /// How many documents were added.
+    pub fn len(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Was nothing added?
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty()
+    }
+
+    /// Is a document of this path in the commit?
+    pub fn has(&self, path: &str) -> bool {
+        self.documents.iter().any(|document| document.path == path)
+    }
+
+    /// Commits. Once this returns the commit is on disk; what is `Unchanged` was there before.
+    ///
+    /// # Errors
+    /// `Conflict` where a condition does not hold, `Busy`, `Io`, `OutcomeUnknown`.
+    pub fn commit(mut self) -> Result<Vec<Saved>> {
+        if self.documents.is_empty() {
+            return Ok(Vec::new());
+        }
+        let engine = &self.archive.engine;
+        for document in &mut self.documents {
+            document.guess(engine);
+        }
+        let Save {
+            documents,
+            note,
+            conditions,
+            ignore_format,
+            ..
+        } = self;
+        engine.submit(move |transaction| {
+            let plan = plan(transaction, &documents, conditions, ignore_format)?;
+            stage_plan(transaction, plan, &note)
+        })
+    }
+}
+
+/// Several commits with one append and one sync for all of them: each is atomic, and all of them are on disk when
+/// [`Batch::commit`] returns.
+#[derive(Debug)]
+#[must_use = "nothing is saved before commit()"]
+pub struct Batch<'a> {
+    archive: &'a Archive,
+    saves: Vec<Save<'a>>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(archive: &'a Archive) -> Batch<'a> {
+        Batch {
+            archive,
+            saves: Vec::new(),
+        }
+    }
+
+    /// Adds a commit.
+    pub fn push(&mut self, save: Save<'a>) {
+        self.saves.push(save);
+    }
+
+    /// How many commits were added.
+    pub fn len(&self) -> usize {
+        self.saves.len()
+    }
+
+    /// Was nothing added?
+    pub fn is_empty(&self) -> bool {
+        self.saves.is_empty()
+    }
+
+    /// Commits all of them, in order. A condition that fails in one of them stops the whole batch.
+    pub fn commit(self) -> Result<Vec<Vec<Saved>>> {
+        if self.saves.is_empty() {
+            return Ok(Vec::new());
+        }
+        let saves: Vec<_> = self
+            .saves
+            .into_iter()
+            .map(|save| {
+                (
+                    save.documents,
+                    save.note,
+                    save.conditions,
+                    save.ignore_format,
+                )
+            })
+            .collect();
+        self.archive.engine.submit(move |transaction| {
+            let mut answers = Vec::with_capacity(saves.len());
+            for (documents, note, conditions, ignore_format) in saves {
+                let plan = plan(transaction, &documents, conditions, ignore_format)?;
+                answers.push(stage_plan(transaction, plan, &note)?);
+            }
+            Ok(answers)
+        })
+    }
+}
+
+impl Archive {
+    /// Reads a document for a path, as the path's newest version says of numbers that JSON does not have.
+    pub(crate) fn prepare(&self, path: &str, document: Document) -> Result<Prepared> {
+        check_path(path).map_err(|error| Error::invalid(error.to_string()))?;
+        let invalid = |source| Error::InvalidDocument {
+            path: path.to_owned(),
+            source,
+        };
+        match Prepared::new(path, document.clone(), NanMode::Reject) {
+            Ok(prepared) => Ok(prepared),
+            Err(first) if document.nan.is_none() => match self.newest(path)? {
+                Some(newest) if newest.nan => {
+                    Prepared::new(path, document, NanMode::Tag).map_err(invalid)
+                }
+                _ => Err(invalid(first)),
+            },
+            Err(error) => Err(invalid(error)),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What the command takes from its environment: the only place that reads it.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::archive::IndexPlace;
+
+/// The environment of a call. Empty variables count as not set.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Environment {
+    /// `BACKSTORY_ARCHIVE`
+    pub archive: Option<PathBuf>,
+    /// `BACKSTORY_INDEX`
+    pub index: Option<PathBuf>,
+    /// `BACKSTORY_AUTHOR`, else the login name.
+    pub author: Option<String>,
+    /// Where the user's caches are.
+    cache: Option<PathBuf>,
+}
+
+impl Environment {
+    pub fn read() -> Environment {
+        let text = |name| variable(name).and_then(|value| value.into_string().ok());
+        Environment {
+            archive: variable("BACKSTORY_ARCHIVE").map(PathBuf::from),
+            index: variable("BACKSTORY_INDEX").map(PathBuf::from),
+            author: ["BACKSTORY_AUTHOR", "USER", "LOGNAME", "USERNAME"]
+                .into_iter()
+                .find_map(text),
+            cache: variable("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .filter(|folder| folder.is_absolute())
+                .or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache"))),
+        }
+    }
+
+    /// Where the index is kept.
+    pub fn index_place(&self) -> IndexPlace {
+        match (&self.index, &self.cache) {
+            (Some(file), _) => IndexPlace::At(file.clone()),
+            (None, Some(cache)) => IndexPlace::BesideOr(cache.join("backstory")),
+            (None, None) => IndexPlace::Beside,
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}

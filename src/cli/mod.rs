@@ -1,0 +1,191 @@
+//! The command line: one file per command, each its arguments and `run`. What a library user would miss is not here
+//! but in [`workspace`](crate::workspace) and below.
+
+mod arguments;
+mod canon;
+mod collect;
+mod completions;
+mod context;
+mod delete;
+mod diff;
+mod environment;
+mod failure;
+mod hash;
+mod head;
+mod identify;
+mod init;
+mod json;
+mod load;
+mod log;
+mod ls;
+mod mv;
+mod output;
+mod progress;
+mod redo;
+mod reindex;
+mod restored;
+mod rollback;
+mod save;
+mod save_jsonl;
+mod stats;
+mod status;
+mod tag;
+mod text;
+mod undelete;
+mod undo;
+mod verify;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use arguments::Globals;
+use context::Context;
+use environment::Environment;
+use failure::Failure;
+
+/// Exit code of a call that did what was asked.
+const DONE: u8 = 0;
+/// Exit code of a comparison that found differences, or a check that found something.
+const FOUND: u8 = 1;
+
+/// Keeps every version of every JSON document you save, and can prove it.
+#[derive(Parser)]
+#[command(
+    name = "backstory",
+    version,
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Examples:
+  backstory save config/production.json -m 'raise the timeout'
+  backstory log config/production.json
+  backstory diff config/production.json@-1
+  backstory rollback config/production.json
+
+A REV is PATH, PATH@3, PATH@-1 (one before the newest), PATH@TAG, PATH@2026-11-01, PATH@b3:9f2c or PATH@latest.
+The archive is --archive DIR, else BACKSTORY_ARCHIVE, else the nearest .backstory above the file.
+
+Exit codes: 0 done, 1 differences or findings, 2 usage, 3 not found, 4 conflict, 5 not an accepted document,
+6 corrupt or unsupported archive, 7 input/output, 8 busy.")]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Args),
+    Save(save::Args),
+    Load(load::Args),
+    Log(log::Args),
+    Diff(diff::Args),
+    Rollback(rollback::Args),
+    Undo(undo::Args),
+    Redo(redo::Args),
+    Status(status::Args),
+    Identify(identify::Args),
+    Ls(ls::Args),
+    Mv(mv::Args),
+    Delete(delete::Args),
+    Undelete(undelete::Args),
+    Tag(tag::Args),
+    Stats(stats::Args),
+    Head(head::Args),
+    Verify(verify::Args),
+    Canon(canon::Args),
+    Hash(hash::Args),
+    Reindex(reindex::Args),
+    Completions(completions::Args),
+}
+
+/// Runs one call of the command and returns its exit code. The first argument is the name of the program.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let environment = Environment::read();
+    let cli = match parse(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, &arguments),
+    };
+    let mut context = match Context::new(cli.globals, environment, &arguments) {
+        Ok(context) => context,
+        Err(failure) => {
+            failure.print(failure::asked_for_json(&arguments));
+            return failure.exit();
+        }
+    };
+    let result = dispatch(&cli.command, &mut context);
+    context.finish(result)
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Help and version are answers; everything else is an error of usage.
+fn refuse(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    if !error.use_stderr() {
+        // A closed pipe ends quietly.
+        let _ = error.print();
+        return DONE;
+    }
+    let json = failure::asked_for_json(arguments);
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
+        let _ = error.print();
+    } else {
+        Failure::from_clap(error, arguments).print(json);
+    }
+    failure::USAGE
+}
+
+fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
+    match command {
+        Command::Init(args) => init::run(args, context),
+        Command::Save(args) => save::run(args, context),
+        Command::Load(args) => load::run(args, context),
+        Command::Log(args) => log::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
+        Command::Rollback(args) => rollback::run(args, context),
+        Command::Undo(args) => undo::run(args, context),
+        Command::Redo(args) => redo::run(args, context),
+        Command::Status(args) => status::run(args, context),
+        Command::Identify(args) => identify::run(args, context),
+        Command::Ls(args) => ls::run(args, context),
+        Command::Mv(args) => mv::run(args, context),
+        Command::Delete(args) => delete::run(args, context),
+        Command::Undelete(args) => undelete::run(args, context),
+        Command::Tag(args) => tag::run(args, context),
+        Command::Stats(args) => stats::run(args, context),
+        Command::Head(args) => head::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Canon(args) => canon::run(args, context),
+        Command::Hash(args) => hash::run(args, context),
+        Command::Reindex(args) => reindex::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(help.contains("Examples:\n  "), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `backstory verify`
+
+use super::context::Context;
+use super::failure::Failure;
+use super::json::{Object, array};
+use super::output::style;
+use super::text::{count, short, visible};
+use super::{DONE, FOUND, progress};
+use crate::id::CommitId;
+use crate::verify::{Finding, Report, VerifyOptions, verify};
+
+/// Check every record, hash and link of the archive
+///
+/// Reads the whole log and trusts nothing else, then compares the index with it. Exit code 1 where anything is found.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backstory verify
+  backstory verify --quick
+  backstory verify --head \"$(cat ~/backups/production.head)\"")]
+pub(super) struct Args {
+    /// Everything but the documents themselves
+    #[arg(long)]
+    quick: bool,
+    /// Also that this commit is in the history
+    #[arg(long, value_name = "COMMIT", value_parser = commit_id)]
+    head: Option<CommitId>,
+}
+
+fn commit_id(text: &str) -> Result<CommitId, String> {
+    text.trim()
+        .parse()
+        .map_err(|error: crate::id::ParseIdError| error.to_string())
+}
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
+    let workspace = context.here()?;
+    let bar = progress::commits(context);
+    let advance = |done, total| bar.set(done, total);
+    let options = VerifyOptions {
+        quick: args.quick,
+        head: args.head,
+        progress: Some(&advance),
+    };
+    let report = verify(workspace.archive(), &options);
+    bar.finish();
+    let report = report?;
+    if context.json() {
+        context.out.line(&report_json(&report));
+    } else {
+        print(&report, args.quick, context);
+    }
+    Ok(if report.ok { DONE } else { FOUND })
+}
+
+fn print(report: &Report, quick: bool, context: &mut Context) {
+    for finding in &report.findings {
+        let line = finding_text(finding);
+        let kind = context.out.paint(style::BAD, &finding.kind.to_string());
+        context.out.line(&format!("{kind}  {}", visible(&line)));
+    }
+    let checked = format!(
+        "{}, {}, newest commit {}",
+        count(report.commits, "commit"),
+        count(report.objects, "object"),
+        short(report.head)
+    );
+    match (report.ok, quick) {
+        (true, false) => context.say(&format!("sound: {checked}")),
+        (true, true) => context.say(&format!("sound, documents not read: {checked}")),
+        (false, _) => context.say(&format!(
+            "{}: {checked}",
+            count(report.findings.len() as u64, "finding")
+        )),
+    }
+}
+
+fn finding_text(finding: &Finding) -> String {
+    let mut text = String::new();
+    if let Some(segment) = &finding.segment {
+        text.push_str(segment);
+        if let Some(offset) = finding.offset {
+            text.push_str(&format!(" at byte {offset}"));
+        }
+        text.push_str(": ");
+    }
+    text.push_str(&finding.message);
+    if !finding.affects.is_empty() {
+        let revs: Vec<String> = finding
+            .affects
+            .iter()
+            .map(|(path, version)| format!("{path}@{version}"))
+            .collect();
+        text.push_str(&format!("; affects {}", revs.join(", ")));
+    }
+    text
+}
+
+fn report_json(report: &Report) -> String {
+    let findings = report.findings.iter().map(|finding| {
+        let affects = finding.affects.iter().map(|(path, version)| {
+            let mut version_object = Object::new();
+            version_object
+                .text("path", path)
+                .number("version", *version);
+            version_object.finish()
+        });
+        let mut object = Object::new();
+        object
+            .text("kind", &finding.kind.to_string())
+            .optional_text("segment", finding.segment.as_deref())
+            .optional_number("offset", finding.offset)
+            .text("message", &finding.message)
+            .raw("affects", &array(affects));
+        object.finish()
+    });
+    let mut document = Object::new();
+    document
+        .boolean("ok", report.ok)
+        .number("commits", report.commits)
+        .number("objects", report.objects)
+        .text("head", &report.head.to_string())
+        .raw("findings", &array(findings));
+    document.finish()
+}

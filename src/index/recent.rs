@@ -1,0 +1,178 @@
+//! Commits that are not in the SQLite file yet, in memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::rows::*;
+use crate::log::reader::RecordPlace;
+
+/// Rows of the newest commits.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    commits: BTreeMap<u64, CommitRow>,
+    objects: HashMap<(u64, u64), ObjectRow>,
+    versions: BTreeMap<String, Vec<VersionRow>>,
+    /// Key, and which row of which path has it.
+    keys: BTreeMap<i64, Vec<(String, usize)>>,
+    tags: Vec<TagRow>,
+    version_count: u64,
+    /// Bytes of log that these rows stand for.
+    pub log_bytes: u64,
+}
+
+impl Recent {
+    pub fn is_empty(&self) -> bool {
+        self.commits.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.commits.len()
+    }
+
+    pub fn newest_seq(&self) -> Option<u64> {
+        self.commits.last_key_value().map(|(seq, _)| *seq)
+    }
+
+    pub fn add(&mut self, rows: Rows) {
+        for row in rows.commits {
+            self.commits.insert(row.seq, row);
+        }
+        for row in rows.objects {
+            self.objects.insert((row.seq, row.ordinal), row);
+        }
+        for row in rows.versions {
+            self.version_count += 1;
+            let list = self.versions.entry(row.path.clone()).or_default();
+            for key in [row.object_key, row.source_key].into_iter().flatten() {
+                self.keys
+                    .entry(key)
+                    .or_default()
+                    .push((row.path.clone(), list.len()));
+            }
+            list.push(row);
+        }
+        self.tags.extend(rows.tags);
+    }
+
+    /// All rows, for the SQLite file.
+    pub fn rows(&self) -> Rows {
+        let mut versions: Vec<VersionRow> = self.versions.values().flatten().cloned().collect();
+        versions.sort_by_key(|row| (row.seq, row.change));
+        let mut objects: Vec<ObjectRow> = self.objects.values().copied().collect();
+        objects.sort_by_key(|row| (row.seq, row.ordinal));
+        Rows {
+            commits: self.commits.values().copied().collect(),
+            versions,
+            objects,
+            tags: self.tags.clone(),
+        }
+    }
+
+    pub fn commit(&self, seq: u64) -> Option<CommitRow> {
+        self.commits.get(&seq).copied()
+    }
+
+    pub fn object(&self, seq: u64, ordinal: u64) -> Option<RecordPlace> {
+        let row = self.objects.get(&(seq, ordinal))?;
+        let commit = self.commits.get(&seq)?;
+        let offset = commit.offset.saturating_add(row.offset);
+        Some(RecordPlace {
+            segment: commit.segment,
+            offset,
+            len: row.len,
+        })
+    }
+
+    pub fn newest(&self, path: &str) -> Option<VersionRow> {
+        self.versions
+            .get(path)?
+            .iter()
+            .max_by_key(|row| row.version)
+            .cloned()
+    }
+
+    pub fn version(&self, path: &str, version: u64) -> Option<VersionRow> {
+        self.versions
+            .get(path)?
+            .iter()
+            .find(|row| row.version == version)
+            .cloned()
+    }
+
+    /// Newest first.
+    pub fn versions(&self, path: &str, below: u64) -> impl Iterator<Item = VersionRow> + '_ {
+        let rows = self.versions.get(path).map_or(&[][..], Vec::as_slice);
+        rows.iter()
+            .rev()
+            .filter(move |row| row.version < below)
+            .cloned()
+    }
+
+    pub fn version_at(&self, path: &str, time: i64) -> Option<VersionRow> {
+        let rows = self.versions.get(path)?;
+        let in_time =
+            |row: &&VersionRow| self.commits.get(&row.seq).is_some_and(|c| c.time <= time);
+        rows.iter().rev().find(in_time).cloned()
+    }
+
+    pub fn version_as_of(&self, path: &str, seq: u64) -> Option<VersionRow> {
+        self.versions
+            .get(path)?
+            .iter()
+            .rev()
+            .find(|row| row.seq <= seq)
+            .cloned()
+    }
+
+    pub fn by_key(&self, low: i64, high: i64) -> Vec<VersionRow> {
+        let mut rows: Vec<VersionRow> = self
+            .keys
+            .range(low..=high)
+            .flat_map(|(_, places)| places)
+            .filter_map(|(path, index)| self.versions.get(path)?.get(*index).cloned())
+            .collect();
+        rows.sort_by_key(|row| (row.seq, row.change));
+        rows.dedup();
+        rows
+    }
+
+    pub fn paths(&self, prefix: &str, after: Option<&str>) -> Vec<String> {
+        let under = |path: &&String| {
+            super::rows_under(path, prefix) && after.is_none_or(|a| path.as_str() > a)
+        };
+        self.versions.keys().filter(under).cloned().collect()
+    }
+
+    pub fn tag(&self, name: &str, seq: u64) -> Option<TagRow> {
+        self.tags
+            .iter()
+            .rev()
+            .find(|row| row.name == name && row.seq <= seq)
+            .cloned()
+    }
+
+    pub fn tags(&self) -> &[TagRow] {
+        &self.tags
+    }
+
+    pub fn commits_by_key(&self, low: i64, high: i64) -> Vec<u64> {
+        let within = |row: &&CommitRow| row.record_len > 0 && (low..=high).contains(&row.key);
+        self.commits
+            .values()
+            .filter(within)
+            .map(|row| row.seq)
+            .collect()
+    }
+
+    pub fn counts(&self) -> Counts {
+        Counts {
+            paths: 0,
+            versions: self.version_count,
+            commits: self
+                .commits
+                .values()
+                .filter(|row| row.record_len > 0)
+                .count() as u64,
+            objects: self.objects.len() as u64,
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! The SQLite file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, params,
+};
+
+use super::rows::*;
+use super::schema::{RowWriter, SCHEMA, TABLES, number, to_sql, write_mark};
+use crate::id::{ArchiveId, CommitId};
+use crate::log::cursor::Head;
+use crate::log::reader::{BatchPlace, RecordPlace};
+use crate::storage;
+
+/// How long to wait for another process that writes the index.
+const BUSY: Duration = Duration::from_secs(5);
+/// The write-ahead log is folded into the file when it has grown to this many bytes. This costs syncs, which is why
+/// it happens once in some thousand commits and not on closing.
+const CHECKPOINT_LEN: u64 = 8 << 20;
+
+/// What the index could not do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IndexError {
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("could not remove {0}: {1}")]
+    Remove(PathBuf, std::io::Error),
+    #[error("it was rebuilt by another process")]
+    Replaced,
+}
+
+impl IndexError {
+    /// Another process held the file for too long.
+    pub fn is_busy(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        )
+    }
+
+    /// The file cannot be written here.
+    pub fn is_read_only(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                ErrorCode::ReadOnly
+                    | ErrorCode::CannotOpen
+                    | ErrorCode::PermissionDenied
+                    | ErrorCode::DiskFull
+            )
+        )
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            IndexError::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
+    }
+}
+
+/// What an index belongs to: copies of an archive never share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Binding {
+    pub archive: ArchiveId,
+    pub place: String,
+    pub device: u64,
+    pub inode: u64,
+}
+
+type Answer<T> = Result<T, IndexError>;
+
+/// An open index.
+#[derive(Debug)]
+pub(crate) struct SqliteIndex {
+    connection: Connection,
+    file: Option<PathBuf>,
+}
+
+impl SqliteIndex {
+    /// Opens or makes the file; `None` is an index in memory.
+    pub fn open(file: Option<&Path>) -> Answer<SqliteIndex> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match file {
+            Some(file) => Connection::open_with_flags(file, flags)?,
+            None => Connection::open_in_memory()?,
+        };
+        connection.busy_timeout(BUSY)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        if file.is_some() {
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        }
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(SqliteIndex {
+            connection,
+            file: file.map(Path::to_owned),
+        })
+    }
+
+    /// Removes the file and what SQLite keeps beside it.
+    pub fn remove(file: &Path) -> Answer<()> {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let mut name = file.as_os_str().to_owned();
+            name.push(suffix);
+            let path = PathBuf::from(name);
+            storage::remove_if_there(&path).map_err(|error| IndexError::Remove(path, error))?;
+        }
+        Ok(())
+    }
+
+    /// How many bytes the index takes on disk.
+    pub fn size(&self) -> u64 {
+        let Some(file) = &self.file else { return 0 };
+        let mut wal = file.as_os_str().to_owned();
+        wal.push("-wal");
+        storage::file_len(file).unwrap_or(0) + storage::file_len(Path::new(&wal)).unwrap_or(0)
+    }
+
+    /// How far the index has read the log, where it is an index of this schema for this archive at this place. The
+    /// other answer says why it is not.
+    pub fn mark(&self, binding: &Binding) -> Answer<Result<Mark, &'static str>> {
+        let schema: i64 = self
+            .connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if schema == 0 {
+            return Ok(Err("it is missing or empty"));
+        }
+        if schema != SCHEMA {
+            return Ok(Err("it is of another version"));
+        }
+        let bound = self
+            .connection
+            .prepare_cached("SELECT archive, place, device, inode FROM mark")?
+            .query_row([], |row| {
+                Ok((
+                    row.get::<_, Vec<u8>>(0)?,
+                    row.get::<_, String>(1)?,
+                    number(row, 2)?,
+                    number(row, 3)?,
+                ))
+            })
+            .optional()?;
+        let ours = (
+            binding.archive.0.to_vec(),
+            binding.place.clone(),
+            binding.device,
+            binding.inode,
+        );
+        match bound {
+            None => Ok(Err("it is not finished")),
+            Some(theirs) if theirs != ours => {
+                Ok(Err("it belongs to another archive or another place"))
+            }
+            Some(_) => Ok(Ok(self.read_mark()?)),
+        }
+    }
+
+    fn read_mark(&self) -> Answer<Mark> {
+        let sql = "SELECT generation, segment, end, seq, id, recorded, synced_before, batch, before, record_len FROM mark";
+        let mark = self.connection.prepare_cached(sql)?.query_row([], |row| {
+            let segment = number(row, 1)?;
+            let id: [u8; 32] = row.get(4)?;
+            let place = match row.get::<_, Option<i64>>(7)? {
+                None => None,
+                Some(offset) => Some(BatchPlace {
+                    segment,
+                    offset: offset.cast_unsigned(),
+                    before: number(row, 8)?,
+                    record_len: number(row, 9)?,
+                }),
+            };
+            Ok(Mark {
+                generation: number(row, 0)?,
+                segment,
+                offset: number(row, 2)?,
+                head: Head {
+                    seq: number(row, 3)?,
+                    commit: CommitId(id),
+                    recorded: row.get(5)?,
+                    place,
+                    synced_before: number(row, 6)?,
+                },
+            })
+        })?;
+        Ok(mark)
+    }
+
+    /// What an earlier rebuild found missing from the log that the index before it had known.
+    pub fn lost(&self) -> Answer<Option<String>> {
+        Ok(self
+            .connection
+            .query_row("SELECT lost FROM mark", [], |row| row.get(0))
+            .optional()?
+            .flatten())
+    }
+
+    /// Makes the tables anew and lets `fill` hand over all rows; one transaction. `lost` is kept beside the mark.
+    pub fn rebuild<E: From<IndexError>>(
+        &mut self,
+        binding: &Binding,
+        lost: Option<&str>,
+        fill: impl FnOnce(&mut dyn FnMut(Rows) -> Result<(), E>) -> Result<Mark, E>,
+    ) -> Result<Mark, E> {
+        let fault = |error: rusqlite::Error| E::from(IndexError::from(error));
+        self.connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(fault)?;
+        let result = (|| {
+            self.clear().map_err(fault)?;
+            let mark = {
+                let mut writer = RowWriter::new(&self.connection);
+                fill(&mut |rows| writer.insert(&rows).map_err(fault))?
+            };
+            self.connection
+                .execute(
+                    "INSERT INTO mark(one, archive, place, device, inode, generation, segment, end, seq, id, recorded,
+                        synced_before, lost) VALUES (1, ?1, ?2, ?3, ?4, 0, 0, 0, 0, x'', 0, 0, ?5)",
+                    params![
+                        binding.archive.0.as_slice(),
+                        binding.place,
+                        to_sql(binding.device),
+                        to_sql(binding.inode),
+                        lost
+                    ],
+                )
+                .map_err(fault)?;
+            write_mark(&self.connection, &mark).map_err(fault)?;
+            self.connection
+                .pragma_update(None, "user_version", SCHEMA)
+                .map_err(fault)?;
+            Ok(mark)
+        })();
+        match result {
+            Ok(mark) => {
+                self.connection.execute_batch("COMMIT").map_err(fault)?;
+                self.connection.flush_prepared_statement_cache();
+                Ok(mark)
+            }
+            Err(error) => {
+                let _ = self.connection.execute_batch("ROLLBACK");
+                Err(error)
+            }
+        }
+    }
+
+    fn clear(&self) -> rusqlite::Result<()> {
+        let names: Vec<(String, String)> = self
+            .connection
+            .prepare("SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'")?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        for (kind, name) in names {
+            self.connection
+                .execute_batch(&format!("DROP {kind} \"{}\"", name.replace('"', "\"\"")))?;
+        }
+        self.connection.execute_batch(TABLES)
+    }
+
+    /// Adds the rows of newer commits. `base` is the mark that the rows follow on. Does nothing where another
+    /// process has already gone as far.
+    pub fn absorb(&mut self, base: u64, rows: &Rows, mark: &Mark) -> Answer<()> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let now: u64 = transaction.query_row("SELECT seq FROM mark", [], |row| number(row, 0))?;
+        if now < base {
+            return Err(IndexError::Replaced);
+        }
+        if now >= mark.head.seq {
+            return Ok(());
+        }
+        let mut newer = rows.clone();
+        newer.commits.retain(|row| row.seq > now);
+        newer.objects.retain(|row| row.seq > now);
+        newer.versions.retain(|row| row.seq > now);
+        newer.tags.retain(|row| row.seq > now);
+        RowWriter::new(&transaction).insert(&newer)?;
+        write_mark(&transaction, mark)?;
+        transaction.commit()?;
+        self.checkpoint_if_long();
+        Ok(())
+    }
+
+    fn checkpoint_if_long(&self) {
+        let Some(file) = &self.file else { return };
+        let mut wal = file.as_os_str().to_owned();
+        wal.push("-wal");
+        if storage::file_len(Path::new(&wal)).unwrap_or(0) > CHECKPOINT_LEN {
+            // Failing is no harm: the write-ahead log stays longer.
+            let _ = self
+                .connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        }
+    }
+
+    pub fn commit(&self, seq: u64) -> Answer<Option<CommitRow>> {
+        let sql =
+            "SELECT segment, offset, before, record_len, time, key FROM commits WHERE seq = ?1";
+        let row = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([to_sql(seq)], |row| {
+                Ok(CommitRow {
+                    seq,
+                    segment: number(row, 0)?,
+                    offset: number(row, 1)?,
+                    before: number(row, 2)?,
+                    record_len: number(row, 3)?,
+                    time: row.get(4)?,
+                    key: row.get(5)?,
+                })
+            });
+        Ok(row.optional()?)
+    }
+
+    pub fn object(&self, seq: u64, ordinal: u64) -> Answer<Option<RecordPlace>> {
+        let sql = "SELECT c.segment, c.offset, o.offset, o.len FROM objects o JOIN commits c ON c.seq = o.seq
+                   WHERE o.seq = ?1 AND o.ordinal = ?2";
+        let row =
+            self.connection
+                .prepare_cached(sql)?
+                .query_row([to_sql(seq), to_sql(ordinal)], |row| {
+                    Ok(RecordPlace {
+                        segment: number(row, 0)?,
+                        offset: number(row, 1)?.saturating_add(number(row, 2)?),
+                        len: number(row, 3)?,
+                    })
+                });
+        Ok(row.optional()?)
+    }
+
+    pub fn newest(&self, path: &str, mark: u64) -> Answer<Option<VersionRow>> {
+        Ok(self
+            .versions(path, i64::MAX.cast_unsigned(), 1, mark)?
+            .pop())
+    }
+
+    pub fn version(&self, path: &str, version: u64, mark: u64) -> Answer<Option<VersionRow>> {
+        let sql = "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+                   FROM paths p JOIN versions v ON v.path = p.id
+                   WHERE p.path = ?1 AND v.version = ?2 AND v.seq <= ?3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement
+            .query_row(params![path, to_sql(version), to_sql(mark)], version_row)
+            .optional()?)
+    }
+
+    pub fn versions(
+        &self,
+        path: &str,
+        below: u64,
+        limit: usize,
+        mark: u64,
+    ) -> Answer<Vec<VersionRow>> {
+        let sql = "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+                   FROM paths p JOIN versions v ON v.path = p.id
+                   WHERE p.path = ?1 AND v.version < ?2 AND v.seq <= ?3 ORDER BY v.version DESC LIMIT ?4";
+        let below = below.min(i64::MAX.cast_unsigned());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(
+            params![path, to_sql(below), to_sql(mark), limit],
+            version_row,
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub fn version_at(&self, path: &str, time: i64, mark: u64) -> Answer<Option<VersionRow>> {
+        let sql = "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+                   FROM paths p JOIN versions v ON v.path = p.id JOIN commits c ON c.seq = v.seq
+                   WHERE p.path = ?1 AND v.seq <= ?2 AND c.time <= ?3 ORDER BY v.version DESC LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement
+            .query_row(params![path, to_sql(mark), time], version_row)
+            .optional()?)
+    }
+
+    pub fn by_key(&self, low: i64, high: i64, mark: u64) -> Answer<Vec<VersionRow>> {
+        let sql = "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+                   FROM versions v JOIN paths p ON p.id = v.path
+                   WHERE v.object BETWEEN ?1 AND ?2 AND v.seq <= ?3
+                   UNION SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+                   FROM versions v JOIN paths p ON p.id = v.path
+                   WHERE v.source BETWEEN ?1 AND ?2 AND v.seq <= ?3";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![low, high, to_sql(mark)], version_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub fn paths(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        mark: u64,
+    ) -> Answer<Vec<String>> {
+        // '0' is the character behind '/'.
+        let sql = "SELECT p.path FROM paths p
+                   WHERE p.path > ?1 AND (?2 = '' OR p.path = ?2 OR (p.path > ?2 || '/' AND p.path < ?2 || '0'))
+                   AND EXISTS (SELECT 1 FROM versions v WHERE v.path = p.id AND v.seq <= ?3)
+                   ORDER BY p.path LIMIT ?4";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(
+            params![after.unwrap_or(""), prefix, to_sql(mark), limit],
+            |row| row.get(0),
+        )?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub fn tag(&self, name: &str, mark: u64) -> Answer<Option<TagRow>> {
+        let sql = "SELECT name, seq, change FROM tags WHERE name = ?1 AND seq <= ?2
+                   ORDER BY seq DESC, change DESC LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement
+            .query_row(params![name, to_sql(mark)], tag_row)
+            .optional()?)
+    }
+
+    /// Every change of every tag, in order.
+    pub fn tags(&self, mark: u64) -> Answer<Vec<TagRow>> {
+        let sql = "SELECT name, seq, change FROM tags WHERE seq <= ?1 ORDER BY name, seq, change";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([to_sql(mark)], tag_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub fn commits_by_key(&self, low: i64, high: i64, mark: u64) -> Answer<Vec<u64>> {
+        let sql =
+            "SELECT seq FROM commits WHERE key BETWEEN ?1 AND ?2 AND seq <= ?3 AND record_len > 0";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![low, high, to_sql(mark)], |row| number(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub fn counts(&self, mark: u64) -> Answer<Counts> {
+        let count = |sql: &str| {
+            self.connection
+                .prepare_cached(sql)?
+                .query_row([to_sql(mark)], |row| number(row, 0))
+        };
+        Ok(Counts {
+            paths: count(
+                "SELECT count(*) FROM paths p
+                 WHERE EXISTS (SELECT 1 FROM versions v WHERE v.path = p.id AND v.seq <= ?1)",
+            )?,
+            versions: count("SELECT count(*) FROM versions WHERE seq <= ?1")?,
+            commits: count("SELECT count(*) FROM commits WHERE seq <= ?1 AND record_len > 0")?,
+            objects: count("SELECT count(*) FROM objects WHERE seq <= ?1")?,
+        })
+    }
+
+    /// A hash over every row up to the mark: two indexes of one log have the same.
+    pub fn digest(&self, mark: u64) -> Answer<[u8; 32]> {
+        let mut hasher = blake3::Hasher::new();
+        for sql in [
+            "SELECT * FROM commits WHERE seq <= ?1 ORDER BY seq",
+            "SELECT * FROM objects WHERE seq <= ?1 ORDER BY seq, ordinal",
+            "SELECT p.path, v.version, v.seq, v.change, v.object, v.source FROM versions v
+             JOIN paths p ON p.id = v.path WHERE v.seq <= ?1 ORDER BY v.seq, v.change",
+            "SELECT * FROM tags WHERE seq <= ?1 ORDER BY name, seq, change",
+        ] {
+            let mut statement = self.connection.prepare(sql)?;
+            let columns = statement.column_count();
+            let mut rows = statement.query([to_sql(mark)])?;
+            while let Some(row) = rows.next()? {
+                for column in 0..columns {
+                    hasher.update(format!("{:?};", row.get_ref(column)?).as_bytes());
+                }
+            }
+        }
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// SQLite's own check of the file.
+    pub fn integrity(&self) -> Answer<Option<String>> {
+        let answer: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok((answer != "ok").then_some(answer))
+    }
+}
+
+fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
+    Ok(VersionRow {
+        path: row.get(0)?,
+        version: number(row, 1)?,
+        seq: number(row, 2)?,
+        change: number(row, 3)?,
+        object_key: row.get(4)?,
+        source_key: row.get(5)?,
+    })
+}
+
+fn tag_row(row: &Row<'_>) -> rusqlite::Result<TagRow> {
+    Ok(TagRow {
+        name: row.get(0)?,
+        seq: number(row, 1)?,
+        change: number(row, 2)?,
+    })
+}

@@ -1,0 +1,327 @@
+//! Following the log: from a place in it to its end, batch by batch, over damage and from segment to segment.
+
+use std::io;
+
+use super::batch::Batch;
+use super::manifest::{Manifest, Sealed, SegmentEntry};
+use super::reader::{BatchPlace, LogReader, segment_file};
+use super::scan::{Damage, PlacedBatch, scan};
+use crate::error::{Error, Result};
+use crate::id::CommitId;
+use crate::storage::FileIdentity;
+
+/// The newest commit that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub seq: u64,
+    pub commit: CommitId,
+    pub recorded: i64,
+    /// `None` before the first commit.
+    pub place: Option<BatchPlace>,
+    /// The offset, in the segment of the newest commit, that its writer knew to be on disk.
+    pub synced_before: u64,
+}
+
+/// What following the log came upon.
+pub(crate) enum Event {
+    Batch {
+        segment: u64,
+        placed: PlacedBatch,
+    },
+    /// `first_seq` is the first sequence number that is missing, where any is.
+    Damage {
+        segment: u64,
+        damage: Damage,
+        missing: Option<(u64, u64)>,
+    },
+}
+
+/// How far following the log got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// To the end of the whole commits.
+    Reached,
+    /// The log no longer holds what was read before: begin again.
+    Diverged,
+}
+
+/// A place in the log from which to read on.
+#[derive(Clone, Debug)]
+pub(crate) struct Cursor {
+    pub manifest: Manifest,
+    pub stamp: FileIdentity,
+    pub segment: u64,
+    pub offset: u64,
+    pub head: Head,
+    /// Behind `offset` stands something that no commit vouches for.
+    pub torn: bool,
+}
+
+impl Cursor {
+    /// The start of the log.
+    pub fn start(reader: &LogReader) -> Result<Cursor> {
+        let (manifest, stamp) = reader.manifest()?;
+        let segment = manifest
+            .segments
+            .first()
+            .map_or(1, |segment| segment.number);
+        let head = Head {
+            seq: 0,
+            commit: crate::commit::identity_hash(reader.identity()),
+            recorded: i64::MIN,
+            place: None,
+            synced_before: 0,
+        };
+        Ok(Cursor {
+            manifest,
+            stamp,
+            segment,
+            offset: 0,
+            head,
+            torn: false,
+        })
+    }
+
+    /// Could anything have been appended since? Two system calls.
+    pub fn is_stale(&self, reader: &LogReader) -> Result<bool> {
+        let stamp = reader
+            .manifest_stamp()
+            .map_err(|e| Error::io("read log/MANIFEST", e))?;
+        if stamp != self.stamp || self.torn {
+            return Ok(true);
+        }
+        let len = reader.segment(self.segment)?.len();
+        Ok(
+            len.map_err(|e| Error::io(format!("read {}", segment_file(self.segment)), e))?
+                != self.offset,
+        )
+    }
+
+    /// Reads on to the end of the log and hands over what it finds.
+    pub fn advance(
+        &mut self,
+        reader: &LogReader,
+        sink: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<Progress> {
+        let (manifest, stamp) = reader.manifest()?;
+        if manifest.generation != self.manifest.generation {
+            reader.forget_files();
+        }
+        (self.manifest, self.stamp) = (manifest, stamp);
+        loop {
+            let Some(at) = self
+                .manifest
+                .segments
+                .iter()
+                .position(|s| s.number == self.segment)
+            else {
+                return Ok(Progress::Diverged);
+            };
+            let entry = self.manifest.segments[at].clone();
+            if let Progress::Diverged = self.read_segment(reader, &entry, sink)? {
+                return Ok(Progress::Diverged);
+            }
+            match self.manifest.segments.get(at + 1) {
+                Some(next) => (self.segment, self.offset) = (next.number, 0),
+                None => return Ok(Progress::Reached),
+            }
+        }
+    }
+
+    fn read_segment(
+        &mut self,
+        reader: &LogReader,
+        entry: &SegmentEntry,
+        sink: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<Progress> {
+        let name = entry.file();
+        let io = |error| Error::io(format!("read {name}"), error);
+        let mut damaged = false;
+        let file = match reader.segment(entry.number) {
+            Ok(file) => Some(file),
+            // A lost segment loses its own commits, not those in front and behind.
+            Err(Error::Corrupt(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let len = match &file {
+            Some(file) => file.len().map_err(io)?,
+            None => 0,
+        };
+        if len < self.offset {
+            return Ok(Progress::Diverged);
+        }
+        let mut bytes = Vec::new();
+        let size = usize::try_from(len - self.offset)
+            .map_err(|_| io(io::ErrorKind::OutOfMemory.into()))?;
+        bytes
+            .try_reserve_exact(size)
+            .map_err(|_| io(io::ErrorKind::OutOfMemory.into()))?;
+        bytes.resize(size, 0);
+        if let Some(file) = &file {
+            let count = file.read_at(&mut bytes, self.offset).map_err(io)?;
+            bytes.truncate(count);
+        }
+        let sealed = entry.sealed.as_ref();
+        let from_start = self.offset == 0;
+        let found = scan(&bytes, self.offset, sealed.is_some(), reader.keys());
+        if (found.torn || !found.damage.is_empty()) && !self.head_stands(reader) {
+            return Ok(Progress::Diverged);
+        }
+        let mut damage = found.damage.into_iter().peekable();
+        for (offset, identity) in &found.identities {
+            if identity != reader.identity() {
+                damaged = true;
+                let damage =
+                    Damage::plain(*offset, *offset, "the segment belongs to another archive");
+                sink(Event::Damage {
+                    segment: entry.number,
+                    damage,
+                    missing: None,
+                })?;
+            }
+        }
+        if from_start
+            && found
+                .identities
+                .first()
+                .is_none_or(|(offset, _)| *offset != 0)
+            && !found.torn
+        {
+            let known = damage.peek().is_some_and(|damage| damage.offset == 0);
+            if !known && file.is_some() && (len > 0 || sealed.is_some()) {
+                let damage = Damage::plain(0, 0, "the segment does not start with its header");
+                sink(Event::Damage {
+                    segment: entry.number,
+                    damage,
+                    missing: None,
+                })?;
+            }
+        }
+        for placed in found.batches {
+            let record = &placed.batch.record;
+            let mut before: Vec<Damage> = Vec::new();
+            while let Some(next) = damage.next_if(|d| d.offset < placed.offset + placed.batch.len) {
+                before.push(next);
+            }
+            let follows = record.seq == self.head.seq + 1 && record.parents[0] == self.head.commit;
+            if record.seq <= self.head.seq {
+                // A commit that stands in the log twice, or out of its place: what came first counts.
+                let reason = "a commit that is in the log already, or out of its place";
+                before.push(Damage::plain(
+                    placed.offset,
+                    placed.offset + placed.batch.len,
+                    reason,
+                ));
+                for damage in before {
+                    sink(Event::Damage {
+                        segment: entry.number,
+                        damage,
+                        missing: None,
+                    })?;
+                }
+                continue;
+            }
+            let mut missing =
+                (record.seq > self.head.seq + 1).then_some((self.head.seq + 1, record.seq - 1));
+            if !follows && before.is_empty() && !damaged {
+                let reason = if missing.is_some() {
+                    "commits are missing in front of this place"
+                } else {
+                    "the commit does not follow the one before it"
+                };
+                before.push(Damage::plain(placed.offset, placed.offset, reason));
+            }
+            for damage in before {
+                sink(Event::Damage {
+                    segment: entry.number,
+                    damage,
+                    missing: missing.take(),
+                })?;
+            }
+            self.head = Head {
+                seq: record.seq,
+                commit: placed.batch.id,
+                recorded: record.recorded,
+                place: Some(placed.batch.place(entry.number, placed.offset)),
+                synced_before: placed.offset.saturating_sub(record.unsynced),
+            };
+            sink(Event::Batch {
+                segment: entry.number,
+                placed,
+            })?;
+        }
+        for damage in damage {
+            sink(Event::Damage {
+                segment: entry.number,
+                damage,
+                missing: None,
+            })?;
+        }
+        self.offset = found.end;
+        self.torn = found.torn;
+        if let Some(sealed) = sealed {
+            self.check_seal(entry, sealed, found.end, file.is_some(), sink)?;
+        }
+        Ok(Progress::Reached)
+    }
+
+    fn check_seal(
+        &self,
+        entry: &SegmentEntry,
+        sealed: &Sealed,
+        end: u64,
+        stands: bool,
+        sink: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<()> {
+        let reason = if !stands {
+            "the segment is missing"
+        } else if end != sealed.len {
+            "the segment does not end where MANIFEST says"
+        } else if self.head.commit != sealed.last_commit {
+            "the segment does not end with the commit that MANIFEST names"
+        } else {
+            return Ok(());
+        };
+        let damage = Damage::plain(end.min(sealed.len), sealed.len, reason);
+        sink(Event::Damage {
+            segment: entry.number,
+            damage,
+            missing: None,
+        })
+    }
+
+    /// Is the newest commit that was read still where it was?
+    fn head_stands(&self, reader: &LogReader) -> bool {
+        match self.head.place {
+            None => true,
+            Some(place) if place.record_len == 0 => true,
+            Some(place) => reader
+                .commit(place)
+                .is_ok_and(|record| record.id() == self.head.commit),
+        }
+    }
+}
+
+impl Damage {
+    fn plain(offset: u64, end: u64, reason: &'static str) -> Damage {
+        Damage {
+            offset,
+            end,
+            reason,
+            orphans: Vec::new(),
+            commit_whole: false,
+        }
+    }
+}
+
+impl Batch {
+    /// Where the batch is, given where it starts.
+    pub fn place(&self, segment: u64, offset: u64) -> BatchPlace {
+        BatchPlace {
+            segment,
+            offset,
+            before: self.record.before,
+            record_len: self.record_len(),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Objects as frames: stored as they are, compressed alone, or compressed with an earlier object as the prefix.
+
+use std::cell::RefCell;
+
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter};
+
+use super::format::*;
+use super::record::ObjectRecord;
+
+/// How hard zstd tries.
+const LEVEL: i32 = 3;
+/// Up to this many bytes of prefix and content together, the windows that zstd picks by itself reach the prefix.
+const PLAIN_WINDOW: usize = 2 << 20;
+/// The largest window, as a power of two, that this crate asks for and accepts (128 MiB).
+const MAX_WINDOW_LOG: u32 = 27;
+
+/// A frame could not be made or read back.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum FrameError {
+    #[error("zstd: {0}")]
+    Zstd(&'static str),
+    #[error("the frame does not say how long its content is")]
+    NoLength,
+    #[error("the frame claims {0} bytes")]
+    TooLarge(u64),
+    #[error("the frame holds another number of bytes than it says")]
+    WrongLength,
+    #[error("out of memory for {0} bytes")]
+    Memory(u64),
+}
+
+fn zstd_error(code: usize) -> FrameError {
+    FrameError::Zstd(zstd_safe::get_error_name(code))
+}
+
+thread_local! {
+    // A context costs 20 µs to make and 2 to use again.
+    static COMPRESSOR: RefCell<CCtx<'static>> = RefCell::new(CCtx::create());
+    static DECOMPRESSOR: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
+}
+
+/// A compressed payload and its encoding byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Payload {
+    pub encoding: u8,
+    pub bytes: Vec<u8>,
+}
+
+/// Compresses an object that stands alone.
+pub(crate) fn compress(content: &[u8]) -> Result<Payload, FrameError> {
+    let frame = frame(content, None)?;
+    if frame.len() >= content.len() {
+        return Ok(Payload {
+            encoding: ENCODING_STORED,
+            bytes: content.to_vec(),
+        });
+    }
+    Ok(Payload {
+        encoding: ENCODING_ZSTD,
+        bytes: frame,
+    })
+}
+
+/// Compresses an object against a prefix.
+pub(crate) fn compress_delta(content: &[u8], prefix: &[u8]) -> Result<Payload, FrameError> {
+    Ok(Payload {
+        encoding: ENCODING_DELTA,
+        bytes: frame(content, Some(prefix))?,
+    })
+}
+
+/// Can a prefix of this length be reached from the end of a content of this length?
+pub(crate) fn can_reach(prefix: usize, content: usize) -> bool {
+    prefix.saturating_add(content) <= 1 << MAX_WINDOW_LOG
+}
+
+/// A zstd frame without its magic number.
+fn frame(content: &[u8], prefix: Option<&[u8]>) -> Result<Vec<u8>, FrameError> {
+    let mut out = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
+    let reach = content.len().saturating_add(prefix.map_or(0, <[u8]>::len));
+    if reach <= PLAIN_WINDOW {
+        COMPRESSOR.with_borrow_mut(|context| {
+            context
+                .compress_using_dict(&mut out, content, prefix.unwrap_or(&[]), LEVEL)
+                .map_err(zstd_error)
+        })?;
+    } else {
+        let mut context = CCtx::create();
+        let window = reach
+            .next_power_of_two()
+            .trailing_zeros()
+            .min(MAX_WINDOW_LOG);
+        let parameters = [
+            CParameter::CompressionLevel(LEVEL),
+            CParameter::WindowLog(window),
+            CParameter::EnableLongDistanceMatching(prefix.is_some()),
+        ];
+        for parameter in parameters {
+            context.set_parameter(parameter).map_err(zstd_error)?;
+        }
+        if let Some(prefix) = prefix {
+            context.ref_prefix(prefix).map_err(zstd_error)?;
+        }
+        context.compress2(&mut out, content).map_err(zstd_error)?;
+    }
+    if !out.starts_with(&ZSTD_MAGIC) {
+        return Err(FrameError::Zstd("frame without magic number"));
+    }
+    out.drain(..ZSTD_MAGIC.len());
+    Ok(out)
+}
+
+/// Gives back the content of a record. `prefix` is the content of its base, where it has one.
+pub(crate) fn decompress(
+    record: &ObjectRecord<'_>,
+    prefix: Option<&[u8]>,
+) -> Result<Vec<u8>, FrameError> {
+    if record.encoding == ENCODING_STORED {
+        return Ok(record.payload.to_vec());
+    }
+    let mut frame = Vec::with_capacity(ZSTD_MAGIC.len() + record.payload.len());
+    frame.extend_from_slice(&ZSTD_MAGIC);
+    frame.extend_from_slice(record.payload);
+    let len = content_len(&frame)?;
+    let mut out = Vec::new();
+    out.try_reserve_exact(len as usize)
+        .map_err(|_| FrameError::Memory(len))?;
+    DECOMPRESSOR.with_borrow_mut(|context| {
+        context
+            .set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))
+            .map_err(zstd_error)?;
+        // A prefix is a dictionary of raw content. No JSON text starts with the magic number of a trained one,
+        // which is not UTF-8.
+        context
+            .decompress_using_dict(&mut out, &frame, prefix.unwrap_or(&[]))
+            .map_err(zstd_error)
+    })?;
+    if out.len() as u64 != len {
+        return Err(FrameError::WrongLength);
+    }
+    Ok(out)
+}
+
+/// The length that a record's content says it has.
+pub(crate) fn record_content_len(record: &ObjectRecord<'_>) -> Result<u64, FrameError> {
+    if record.encoding == ENCODING_STORED {
+        return Ok(record.payload.len() as u64);
+    }
+    // A frame header is at most 18 bytes.
+    let mut head = ZSTD_MAGIC.to_vec();
+    head.extend_from_slice(&record.payload[..record.payload.len().min(18)]);
+    content_len(&head)
+}
+
+fn content_len(frame: &[u8]) -> Result<u64, FrameError> {
+    match zstd_safe::get_frame_content_size(frame) {
+        Ok(Some(len)) if len <= MAX_OBJECT_LEN => Ok(len),
+        Ok(Some(len)) => Err(FrameError::TooLarge(len)),
+        Ok(None) | Err(_) => Err(FrameError::NoLength),
+    }
+}
+
+/// The anchor that the object number `k` of a chain rests on, where `k` is one of every 32: the one whose number has
+/// the lowest set bit of its own cleared. It is always on the way from the object before `k` to the keyframe.
+pub(crate) fn anchor_base(k: u64) -> u64 {
+    let j = k / ANCHOR_EVERY;
+    (j & j.wrapping_sub(1)) * ANCHOR_EVERY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(payload: &Payload) -> ObjectRecord<'_> {
+        ObjectRecord {
+            base: None,
+            encoding: payload.encoding,
+            payload: &payload.bytes,
+        }
+    }
+
+    #[test]
+    fn frames_give_back_their_content() {
+        let old: Vec<u8> = (0..5000u32)
+            .flat_map(|n| format!("{{\"n\":{n}}},").into_bytes())
+            .collect();
+        let mut new = old.clone();
+        new.splice(100..110, b"something else".iter().copied());
+        for content in [&b"{}"[..], b"", &old, &new] {
+            let alone = compress(content).unwrap();
+            assert_eq!(decompress(&record(&alone), None).unwrap(), content);
+            assert_eq!(
+                record_content_len(&record(&alone)).unwrap(),
+                content.len() as u64
+            );
+        }
+        let delta = compress_delta(&new, &old).unwrap();
+        assert!(delta.bytes.len() < 200, "{} bytes", delta.bytes.len());
+        assert_eq!(decompress(&record(&delta), Some(&old)).unwrap(), new);
+    }
+
+    #[test]
+    fn a_prefix_beyond_the_plain_window_is_reached() {
+        // Numbers that do not repeat, so that only the prefix can make them small.
+        let mut state = 1u64;
+        let mut old = Vec::new();
+        while old.len() < 5 << 20 {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            old.extend_from_slice(format!("{state},").as_bytes());
+        }
+        let mut new = old.clone();
+        new.extend_from_slice(b"1");
+        let delta = compress_delta(&new, &old).unwrap();
+        assert!(delta.bytes.len() < 20_000, "{} bytes", delta.bytes.len());
+        assert_eq!(decompress(&record(&delta), Some(&old)).unwrap(), new);
+    }
+
+    #[test]
+    fn a_claim_of_terabytes_is_refused() {
+        // Frame header: single segment, 8-byte content size.
+        let mut payload = vec![0b1110_0000];
+        payload.extend_from_slice(&(1u64 << 42).to_le_bytes());
+        payload.extend_from_slice(&[1, 0, 0]);
+        let record = ObjectRecord {
+            base: None,
+            encoding: ENCODING_ZSTD,
+            payload: &payload,
+        };
+        assert_eq!(
+            decompress(&record, None),
+            Err(FrameError::TooLarge(1 << 42))
+        );
+    }
+
+    #[test]
+    fn anchors_rest_on_ancestors_of_the_object_before() {
+        // Walks the chain as a reader does and asserts that the base of each anchor is met, and how long loads get.
+        let base = |k: u64| {
+            if k % ANCHOR_EVERY == 0 {
+                anchor_base(k)
+            } else {
+                k - 1
+            }
+        };
+        let mut longest = 0;
+        for k in 1..KEYFRAME_EVERY {
+            let mut frames = 1;
+            let mut at = k;
+            while at > 0 {
+                at = base(at);
+                frames += 1;
+            }
+            longest = longest.max(frames);
+            if k % ANCHOR_EVERY == 0 {
+                let mut at = k - 1;
+                while at > anchor_base(k) {
+                    at = base(at);
+                }
+                assert_eq!(at, anchor_base(k), "{k}");
+            }
+        }
+        assert_eq!(longest, 37);
+    }
+}

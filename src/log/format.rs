@@ -1,0 +1,61 @@
+//! THE constants of the format. `docs/format.md` explains them; nothing else in the crate repeats one.
+
+/// The version of the format. 0 may still change; a reader refuses what is newer than it knows.
+pub const FORMAT: u64 = 0;
+/// What the identity of an archive calls itself.
+pub const FORMAT_NAME: &str = "backstory";
+
+/// The folder of an archive, below the root of what it keeps.
+pub const ARCHIVE_FOLDER: &str = ".backstory";
+/// The immutable identity of an archive.
+pub const IDENTITY_FILE: &str = "archive.json";
+/// Settings that may change; a missing file means the defaults.
+pub const SETTINGS_FILE: &str = "settings.json";
+/// The folder of the log.
+pub const LOG_FOLDER: &str = "log";
+/// The list of live segments, inside the log's folder.
+pub const MANIFEST_FILE: &str = "MANIFEST";
+/// Where torn tails are moved to, inside the log's folder.
+pub const TORN_FOLDER: &str = "torn";
+/// The name of a segment is its number in eight digits and this.
+pub const SEGMENT_SUFFIX: &str = ".seg";
+/// The derived index.
+pub const INDEX_FILE: &str = "index.sqlite";
+
+/// A record's first byte: a segment's header, holding the archive's identity.
+pub const RECORD_HEADER: u8 = 0x01;
+/// A record's first byte: an object.
+pub const RECORD_OBJECT: u8 = 0x02;
+/// A record's first byte: some of the changes of a commit that has many.
+pub const RECORD_CHANGES: u8 = 0x03;
+/// A record's first byte: a commit, which closes a batch.
+pub const RECORD_COMMIT: u8 = 0x04;
+
+/// Bytes of checksum behind a header, changes or commit record.
+pub const CHECKSUM_LEN: usize = 8;
+/// Bytes of checksum behind an object record: its content has a hash of its own.
+pub const OBJECT_CHECKSUM_LEN: usize = 4;
+/// Bytes of the marker behind a commit record's type byte.
+pub const MARKER_LEN: usize = 4;
+
+/// An object's first body byte: the bytes as they are.
+pub const ENCODING_STORED: u8 = 0;
+/// An object's first body byte: a zstd frame.
+pub const ENCODING_ZSTD: u8 = 1;
+/// An object's first body byte: a zstd frame whose prefix is another object.
+pub const ENCODING_DELTA: u8 = 2;
+/// The first four bytes of every zstd frame (RFC 8878, section 3.1.1), left out of the records.
+pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// A commit of at most this many changes holds them itself; one of more leaves them to changes records of this many.
+pub const CHANGES_PER_RECORD: usize = 32;
+/// Every so many objects of a chain one is an anchor.
+pub const ANCHOR_EVERY: u64 = 32;
+/// After so many objects a chain starts again.
+pub const KEYFRAME_EVERY: u64 = 1024;
+/// The largest object, in bytes (4 GiB less one).
+pub const MAX_OBJECT_LEN: u64 = u32::MAX as u64;
+/// A new segment is begun before the first commit that finds the active one this long.
+pub const SEGMENT_LEN: u64 = 64 << 20;
+/// The longest path, in bytes of UTF-8.
+pub const MAX_PATH_LEN: usize = 4096;

@@ -1,0 +1,170 @@
+//! MANIFEST: the live segments, in order.
+//!
+//! One line of canonical JSON, and a line with its checksum. It changes at rollover and when the log is packed, not
+//! with every commit.
+
+use serde_json::{Value, json};
+
+use super::format::{LOG_FOLDER, SEGMENT_SUFFIX};
+use crate::commit::ArchiveKeys;
+use crate::id::CommitId;
+
+/// A segment, as MANIFEST lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentEntry {
+    pub number: u64,
+    pub first_seq: u64,
+    /// `None` for the active segment.
+    pub sealed: Option<Sealed>,
+}
+
+/// What is known for good of a segment that takes no more commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    pub len: u64,
+    pub last_commit: CommitId,
+}
+
+/// The live segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Manifest {
+    /// Goes up by one with every change of the list.
+    pub generation: u64,
+    pub segments: Vec<SegmentEntry>,
+}
+
+impl SegmentEntry {
+    /// The file, relative to the archive's folder.
+    pub fn file(&self) -> String {
+        format!("{LOG_FOLDER}/{}", segment_name(self.number))
+    }
+}
+
+/// The name of a segment inside the log's folder.
+pub(crate) fn segment_name(number: u64) -> String {
+    format!("{number:08}{SEGMENT_SUFFIX}")
+}
+
+impl Manifest {
+    /// The list of a new archive.
+    pub fn first() -> Manifest {
+        Manifest {
+            generation: 1,
+            segments: vec![SegmentEntry {
+                number: 1,
+                first_seq: 1,
+                sealed: None,
+            }],
+        }
+    }
+
+    /// The segment that takes commits.
+    pub fn active(&self) -> Option<&SegmentEntry> {
+        self.segments.last()
+    }
+
+    pub fn encode(&self, keys: &ArchiveKeys) -> Vec<u8> {
+        let segments: Vec<Value> = self
+            .segments
+            .iter()
+            .map(|segment| match &segment.sealed {
+                None => json!({"first_seq": segment.first_seq, "number": segment.number}),
+                Some(sealed) => json!({
+                    "first_seq": segment.first_seq,
+                    "last_commit": sealed.last_commit.to_string(),
+                    "number": segment.number,
+                    "sealed_length": sealed.len,
+                }),
+            })
+            .collect();
+        let mut bytes = json!({"generation": self.generation, "segments": segments})
+            .to_string()
+            .into_bytes();
+        let sum = checksum(&bytes, keys);
+        bytes.push(b'\n');
+        bytes.extend_from_slice(sum.as_bytes());
+        bytes.push(b'\n');
+        bytes
+    }
+
+    pub fn decode(bytes: &[u8], keys: &ArchiveKeys) -> Result<Manifest, &'static str> {
+        let line_end = memchr::memchr(b'\n', bytes).ok_or("it has no checksum")?;
+        let line = &bytes[..line_end];
+        if bytes[line_end + 1..] != *format!("{}\n", checksum(line, keys)).as_bytes() {
+            return Err("wrong checksum");
+        }
+        let value: Value = serde_json::from_slice(line).map_err(|_| "it is not JSON")?;
+        let segments = value["segments"].as_array().ok_or("it has no segments")?;
+        let segments: Vec<SegmentEntry> = segments
+            .iter()
+            .map(|entry| {
+                let number = entry["number"].as_u64().filter(|n| *n > 0)?;
+                let first_seq = entry["first_seq"].as_u64()?;
+                let sealed = match entry["sealed_length"].as_u64() {
+                    None => None,
+                    Some(len) => {
+                        let last_commit = entry["last_commit"].as_str()?.parse().ok()?;
+                        Some(Sealed { len, last_commit })
+                    }
+                };
+                Some(SegmentEntry {
+                    number,
+                    first_seq,
+                    sealed,
+                })
+            })
+            .collect::<Option<_>>()
+            .ok_or("a segment lacks a field")?;
+        let active = segments
+            .iter()
+            .filter(|segment| segment.sealed.is_none())
+            .count();
+        if active != 1 || segments.last().is_none_or(|last| last.sealed.is_some()) {
+            return Err("exactly the last segment must be open");
+        }
+        let generation = value["generation"].as_u64().ok_or("it has no generation")?;
+        Ok(Manifest {
+            generation,
+            segments,
+        })
+    }
+}
+
+fn checksum(line: &[u8], keys: &ArchiveKeys) -> String {
+    blake3::keyed_hash(&keys.checksum, line)
+        .to_hex()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ArchiveId;
+
+    #[test]
+    fn every_changed_byte_is_noticed() {
+        let keys = ArchiveKeys::new(ArchiveId([7; 16]));
+        let mut manifest = Manifest::first();
+        manifest.segments[0].sealed = Some(Sealed {
+            len: 10,
+            last_commit: CommitId([3; 32]),
+        });
+        manifest.segments.push(SegmentEntry {
+            number: 2,
+            first_seq: 9,
+            sealed: None,
+        });
+        let bytes = manifest.encode(&keys);
+        assert_eq!(Manifest::decode(&bytes, &keys), Ok(manifest));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x20;
+            assert!(Manifest::decode(&changed, &keys).is_err(), "byte {at}");
+            assert!(
+                Manifest::decode(&bytes[..at], &keys).is_err(),
+                "cut at {at}"
+            );
+        }
+        assert!(Manifest::decode(&bytes, &ArchiveKeys::new(ArchiveId([8; 16]))).is_err());
+    }
+}

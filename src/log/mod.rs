@@ -1,0 +1,15 @@
+//! The log: append-only segments, the only truth of an archive.
+//!
+//! [`format`] has the constants, `record` the records, `batch` the atomic unit made of them, `scan` what a stretch
+//! of a segment holds, `manifest` the list of segments, `reader` reads them, `cursor` follows them and `writer`
+//! appends; `delta` turns objects into frames and back. `docs/format.md` describes the bytes.
+
+pub(crate) mod batch;
+pub(crate) mod cursor;
+pub(crate) mod delta;
+pub mod format;
+pub(crate) mod manifest;
+pub(crate) mod reader;
+pub(crate) mod record;
+pub(crate) mod scan;
+pub(crate) mod writer;

@@ -1,0 +1,311 @@
+//! Reading the log: MANIFEST, segments, single records.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::batch::all_changes;
+use super::format::*;
+use super::manifest::{Manifest, segment_name};
+use super::record::*;
+use crate::commit::ArchiveKeys;
+use crate::error::{Error, Result};
+use crate::storage::{FileIdentity, Storage, StorageFile, read_exact_at};
+
+/// Where a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchPlace {
+    pub segment: u64,
+    pub offset: u64,
+    /// Bytes in front of the commit record.
+    pub before: u64,
+    /// Length of the commit record; 0 where the commit record is lost and only objects are left.
+    pub record_len: u64,
+}
+
+/// Where an object record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordPlace {
+    pub segment: u64,
+    pub offset: u64,
+    pub len: u64,
+}
+
+/// One change of a commit and what is needed to find its objects.
+#[derive(Clone, Debug)]
+pub(crate) struct LocatedChange {
+    pub stored: StoredChange,
+    /// How many object records of the batch are in front of this change's.
+    pub first_object: u64,
+}
+
+/// Opens and reads the files of the log.
+#[derive(Debug)]
+pub(crate) struct LogReader {
+    storage: Arc<dyn Storage>,
+    keys: ArchiveKeys,
+    identity: Vec<u8>,
+    files: Mutex<HashMap<u64, Arc<dyn StorageFile>>>,
+}
+
+/// More open segments than this are closed and opened again when needed.
+const MAX_OPEN_SEGMENTS: usize = 64;
+
+impl LogReader {
+    pub fn new(storage: Arc<dyn Storage>, keys: ArchiveKeys, identity: Vec<u8>) -> LogReader {
+        LogReader {
+            storage,
+            keys,
+            identity,
+            files: Mutex::default(),
+        }
+    }
+
+    pub fn keys(&self) -> &ArchiveKeys {
+        &self.keys
+    }
+
+    pub fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    pub fn identity(&self) -> &[u8] {
+        &self.identity
+    }
+
+    /// Reads MANIFEST, and what tells whether it was replaced since.
+    pub fn manifest(&self) -> Result<(Manifest, FileIdentity)> {
+        let name = format!("{LOG_FOLDER}/{MANIFEST_FILE}");
+        let stamp = self
+            .storage
+            .identity(&name)
+            .map_err(|e| Error::io(format!("read {name}"), e))?;
+        let bytes = self
+            .storage
+            .read(&name)
+            .map_err(|e| Error::io(format!("read {name}"), e))?;
+        let manifest = Manifest::decode(&bytes, &self.keys)
+            .map_err(|reason| Error::corrupt(name, None, reason))?;
+        Ok((manifest, stamp))
+    }
+
+    pub fn manifest_stamp(&self) -> io::Result<FileIdentity> {
+        self.storage
+            .identity(&format!("{LOG_FOLDER}/{MANIFEST_FILE}"))
+    }
+
+    /// The open file of a segment.
+    pub fn segment(&self, number: u64) -> Result<Arc<dyn StorageFile>> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = files.get(&number) {
+            return Ok(file.clone());
+        }
+        let name = segment_file(number);
+        let file = self
+            .storage
+            .open(&name, false)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Error::corrupt(&name, None, "the segment is missing"),
+                _ => Error::io(format!("open {name}"), error),
+            })?;
+        if files.len() >= MAX_OPEN_SEGMENTS {
+            files.clear();
+        }
+        files.insert(number, file.clone());
+        Ok(file)
+    }
+
+    /// Closes every segment: their names may stand for other files now.
+    pub fn forget_files(&self) {
+        self.files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    /// Does the active segment repeat the identity that `archive.json` has?
+    pub fn check_header(&self) -> Result<()> {
+        let (manifest, _) = self.manifest()?;
+        let Some(active) = manifest.active() else {
+            return Ok(());
+        };
+        // Type, length, checksum and room for a longer identity, which then is another one.
+        let mut bytes = vec![0; self.identity.len() + 64];
+        let file = match self.segment(active.number) {
+            Ok(file) => file,
+            // For the scan to report; older segments can still be read.
+            Err(Error::Corrupt(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let name = active.file();
+        let count = file
+            .read_at(&mut bytes, 0)
+            .map_err(|e| Error::io(format!("read {name}"), e))?;
+        match read_frame(&bytes[..count], &self.keys) {
+            Ok(frame) if frame.kind == RECORD_HEADER && frame.body != self.identity => {
+                Err(Error::corrupt(
+                    IDENTITY_FILE,
+                    None,
+                    format!("it is not the identity that {name} repeats"),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Is the open file of this segment still the one that has its name?
+    pub fn is_current(&self, number: u64) -> Result<bool> {
+        let name = segment_file(number);
+        let open = self
+            .segment(number)?
+            .identity()
+            .map_err(|e| Error::io(format!("read {name}"), e))?;
+        match self.storage.identity(&name) {
+            Ok(named) => Ok(named == open),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io(format!("read {name}"), error)),
+        }
+    }
+
+    fn bytes(&self, place: RecordPlace) -> Result<Vec<u8>> {
+        let file = self.segment(place.segment)?;
+        let name = segment_file(place.segment);
+        let beyond = || {
+            Error::corrupt(
+                &name,
+                Some(place.offset),
+                "a record goes beyond the end of its segment",
+            )
+        };
+        let len = usize::try_from(place.len).map_err(|_| beyond())?;
+        // The length comes from a row that may be wrong: never reserve more than the file could hold.
+        let size = file
+            .len()
+            .map_err(|e| Error::io(format!("read {name}"), e))?;
+        if place
+            .offset
+            .checked_add(place.len)
+            .is_none_or(|end| end > size)
+        {
+            return Err(beyond());
+        }
+        let mut bytes = vec![0; len];
+        read_exact_at(&*file, &mut bytes, place.offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => beyond(),
+            _ => Error::io(format!("read {name}"), error),
+        })?;
+        Ok(bytes)
+    }
+
+    /// Reads one record and hands its body on.
+    pub fn record<T>(
+        &self,
+        place: RecordPlace,
+        kind: u8,
+        read: impl FnOnce(&[u8]) -> Result<T, &'static str>,
+    ) -> Result<T> {
+        let bytes = self.bytes(place)?;
+        let corrupt =
+            |reason: &str| Error::corrupt(segment_file(place.segment), Some(place.offset), reason);
+        let frame = match read_frame(&bytes, &self.keys) {
+            Ok(frame) => frame,
+            Err(NoRecord::Incomplete) => return Err(corrupt("a record is cut off")),
+            Err(NoRecord::Broken(reason)) => return Err(corrupt(reason)),
+        };
+        if frame.kind != kind || frame.len != bytes.len() {
+            return Err(corrupt("another record than expected"));
+        }
+        read(frame.body).map_err(corrupt)
+    }
+
+    /// Reads a commit record.
+    pub fn commit(&self, place: BatchPlace) -> Result<CommitRecord> {
+        let at = RecordPlace {
+            segment: place.segment,
+            offset: place.offset.saturating_add(place.before),
+            len: place.record_len,
+        };
+        self.record(at, RECORD_COMMIT, |body| {
+            let record = CommitRecord::decode(body).map_err(|error| error.0)?;
+            if record.before != place.before {
+                return Err("another commit than expected");
+            }
+            Ok(record)
+        })
+    }
+
+    /// One change of a commit, by its number.
+    pub fn change(
+        &self,
+        place: BatchPlace,
+        record: &CommitRecord,
+        number: u64,
+    ) -> Result<LocatedChange> {
+        let missing = || {
+            let at = place.offset.saturating_add(place.before);
+            Error::corrupt(
+                segment_file(place.segment),
+                Some(at),
+                "a commit lacks a change",
+            )
+        };
+        let pick = |changes: &[StoredChange], first: u64, first_object: u64| {
+            let index = usize::try_from(number.checked_sub(first)?).ok()?;
+            let stored = changes.get(index)?.clone();
+            let objects = changes[..index]
+                .iter()
+                .map(StoredChange::objects)
+                .sum::<u64>();
+            Some(LocatedChange {
+                stored,
+                first_object: first_object.saturating_add(objects),
+            })
+        };
+        match &record.changes {
+            CommitChanges::Inline(changes) => pick(changes, 0, 0).ok_or_else(missing),
+            CommitChanges::Records { lengths, .. } => {
+                let index =
+                    usize::try_from(number / CHANGES_PER_RECORD as u64).map_err(|_| missing())?;
+                let len = *lengths.get(index).ok_or_else(missing)?;
+                let behind = lengths[index..]
+                    .iter()
+                    .fold(0u64, |sum, len| sum.saturating_add(*len));
+                let front = place.before.checked_sub(behind).ok_or_else(missing)?;
+                let at = RecordPlace {
+                    segment: place.segment,
+                    offset: place.offset.saturating_add(front),
+                    len,
+                };
+                let block = self.record(at, RECORD_CHANGES, |body| {
+                    ChangeBlock::decode(body).map_err(|e| e.0)
+                })?;
+                pick(&block.changes, block.first_change, block.first_object).ok_or_else(missing)
+            }
+        }
+    }
+
+    /// All changes of a commit.
+    pub fn changes(&self, place: BatchPlace, record: &CommitRecord) -> Result<Vec<StoredChange>> {
+        let lengths = match &record.changes {
+            CommitChanges::Inline(changes) => return Ok(changes.clone()),
+            CommitChanges::Records { lengths, .. } => lengths,
+        };
+        let total = lengths
+            .iter()
+            .fold(0u64, |sum, len| sum.saturating_add(*len))
+            .min(place.before);
+        let offset = place.offset.saturating_add(place.before - total);
+        let bytes = self.bytes(RecordPlace {
+            segment: place.segment,
+            offset,
+            len: total,
+        })?;
+        all_changes(record, &bytes, &self.keys)
+            .map_err(|reason| Error::corrupt(segment_file(place.segment), Some(offset), reason))
+    }
+}
+
+/// The file of a segment, relative to the archive's folder.
+pub(crate) fn segment_file(number: u64) -> String {
+    format!("{LOG_FOLDER}/{}", segment_name(number))
+}

@@ -1,0 +1,261 @@
+//! The local file system.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{FileIdentity, Storage, StorageFile, StorageLock};
+
+const LOCK: &str = "lock";
+
+/// Files below one folder of the local file system.
+#[derive(Debug)]
+pub struct LocalStorage {
+    folder: PathBuf,
+}
+
+impl LocalStorage {
+    /// Files below `folder`, which must stand.
+    pub fn open(folder: impl Into<PathBuf>) -> io::Result<LocalStorage> {
+        let folder = folder.into();
+        if !fs::metadata(&folder)?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "not a folder"));
+        }
+        Ok(LocalStorage { folder })
+    }
+
+    /// Makes `folder` in one step, with all that `fill` puts into it on disk before it has its name. Fails with
+    /// `AlreadyExists` where something has that name.
+    pub fn create_whole(
+        folder: &Path,
+        fill: impl FnOnce(&LocalStorage) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let parent = match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if fs::symlink_metadata(folder).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        fs::create_dir_all(parent)?;
+        let temporary = tempfile::Builder::new()
+            .prefix(".backstory-new-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .tempdir_in(parent)?;
+        fill(&LocalStorage {
+            folder: temporary.path().to_owned(),
+        })?;
+        sync_folder(temporary.path())?;
+        match fs::rename(temporary.path(), folder) {
+            Ok(()) => {
+                let _ = temporary.keep();
+                sync_folder(parent)
+            }
+            Err(error) if folder.exists() => {
+                Err(io::Error::new(io::ErrorKind::AlreadyExists, error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+fn identity_of(metadata: &fs::Metadata) -> FileIdentity {
+    FileIdentity {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+    }
+}
+
+impl Storage for LocalStorage {
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path(name))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn open(&self, name: &str, write: bool) -> io::Result<Arc<dyn StorageFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(write)
+            .open(self.path(name))?;
+        Ok(Arc::new(LocalFile(file)))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(self.path(name))?;
+        Ok(Arc::new(LocalFile(file)))
+    }
+
+    fn create_dir(&self, name: &str) -> io::Result<()> {
+        match fs::create_dir(self.path(name)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.path(folder))? {
+            // A name that is not UTF-8 is none of ours.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn sync_dir(&self, folder: &str) -> io::Result<()> {
+        sync_folder(&self.path(folder))
+    }
+
+    fn identity(&self, name: &str) -> io::Result<FileIdentity> {
+        fs::metadata(self.path(name)).map(|metadata| identity_of(&metadata))
+    }
+
+    fn lock(&self, wait: Duration) -> io::Result<Option<Box<dyn StorageLock>>> {
+        let deadline = Instant::now() + wait;
+        let mut pause = Duration::from_micros(50);
+        loop {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(self.path(LOCK))?;
+            loop {
+                match file.try_lock() {
+                    Ok(()) => break,
+                    Err(TryLockError::WouldBlock) => {}
+                    Err(TryLockError::Error(error))
+                        if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(TryLockError::Error(error)) => return Err(error),
+                }
+                let now = Instant::now();
+                if now >= deadline {
+                    return Ok(None);
+                }
+                // A system lock wakes nobody with a time limit, so ask again: soon at first, then every 5 ms.
+                std::thread::sleep(pause.min(deadline - now));
+                pause = (pause * 2).min(Duration::from_millis(5));
+            }
+            // A lock on a file that no longer has the name would be a lock of our own.
+            match fs::metadata(self.path(LOCK)) {
+                Ok(named) if identity_of(&named) == identity_of(&file.metadata()?) => {
+                    return Ok(Some(Box::new(LocalLock {
+                        file,
+                        holder: std::process::id(),
+                    })));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn local_dir(&self) -> Option<PathBuf> {
+        Some(self.folder.clone())
+    }
+
+    fn is_writable(&self) -> bool {
+        let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        ["", "log"]
+            .iter()
+            .all(|name| rustix::fs::access(self.path(name), access).is_ok())
+    }
+
+    fn network_file_system(&self) -> Option<&'static str> {
+        let kind = rustix::fs::statfs(&self.folder).ok()?.f_type;
+        // Magic numbers of statfs(2).
+        match u32::try_from(kind).ok()? {
+            0x6969 => Some("NFS"),
+            0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
+            0x0102_1997 => Some("9P"),
+            0x5346_414f => Some("AFS"),
+            0x00c3_6400 => Some("Ceph"),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LocalFile(File);
+
+impl StorageFile for LocalFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.0.read_at(&mut buffer[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn identity(&self) -> io::Result<FileIdentity> {
+        Ok(identity_of(&self.0.metadata()?))
+    }
+}
+
+/// The lock goes with the open file, so a process that dies leaves none behind. A forked child inherits a reference:
+/// there the drop only closes it, for the lock is the parent's.
+#[derive(Debug)]
+struct LocalLock {
+    file: File,
+    holder: u32,
+}
+
+impl StorageLock for LocalLock {}
+
+impl Drop for LocalLock {
+    fn drop(&mut self) {
+        if self.holder == std::process::id() {
+            // Said aloud, because a forked child that still has the file open would keep a merely closed lock.
+            let _ = self.file.unlock();
+        }
+    }
+}

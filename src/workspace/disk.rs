@@ -1,0 +1,79 @@
+//! What stands on disk, and whether the archive has it.
+
+use std::path::Path;
+
+use super::Workspace;
+use crate::error::{Error, Result};
+use crate::id::ObjectId;
+use crate::storage::files::{self, Kind};
+
+/// The file of a path, before it is replaced.
+#[derive(Debug)]
+pub(super) enum OnDisk {
+    /// There is none.
+    Missing,
+    /// A pipe or a device: nothing that could be lost.
+    Stream,
+    /// Its bytes are those of a version of the path.
+    Archived(Vec<u8>),
+    /// Its bytes are nowhere in the path's history.
+    Unsaved(Vec<u8>),
+}
+
+impl OnDisk {
+    /// The bytes that were seen.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            OnDisk::Missing | OnDisk::Stream => None,
+            OnDisk::Archived(bytes) | OnDisk::Unsaved(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl Workspace {
+    /// Looks at a file that is about to be replaced. Without a `path`, no version can hold its content.
+    ///
+    /// # Errors
+    /// Where it is a folder or cannot be read: it can then not be replaced either.
+    pub(super) fn look(&self, file: &Path, path: Option<&str>) -> Result<OnDisk> {
+        match files::kind(file)? {
+            Kind::Missing => return Ok(OnDisk::Missing),
+            Kind::Stream => return Ok(OnDisk::Stream),
+            Kind::Folder => {
+                let reason = std::io::Error::other("it is a folder");
+                return Err(Error::io(format!("replace {}", file.display()), reason));
+            }
+            Kind::File => {}
+        }
+        let Some(bytes) = files::read_if_there(file)? else {
+            return Ok(OnDisk::Missing);
+        };
+        Ok(match path {
+            Some(path) if self.has_bytes(path, &bytes) => OnDisk::Archived(bytes),
+            _ => OnDisk::Unsaved(bytes),
+        })
+    }
+
+    /// Does a version of this path have exactly these bytes? Where the archive cannot tell, the answer is no, and the
+    /// content will be kept once more.
+    fn has_bytes(&self, path: &str, bytes: &[u8]) -> bool {
+        self.newest_has_bytes(path, bytes).unwrap_or(false)
+            || self.archive.identify(bytes).is_ok_and(|matches| {
+                matches
+                    .iter()
+                    .any(|found| found.same_bytes && found.version.path == path)
+            })
+    }
+
+    /// Are these the bytes of the newest version of this path?
+    pub(super) fn newest_has_bytes(&self, path: &str, bytes: &[u8]) -> Result<bool> {
+        match self.archive.newest(path)? {
+            Some(newest) if newest.is_deleted() => Ok(false),
+            Some(newest) => match newest.source {
+                Some(source) => Ok(source == ObjectId::of(bytes)),
+                None => Ok(self.archive.load(&newest)?.source() == bytes),
+            },
+            None => Ok(false),
+        }
+    }
+}
