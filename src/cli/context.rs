@@ -141,9 +141,12 @@ impl Context {
     pub fn read_input(&self, file: &Path) -> Result<(String, Vec<u8>), Failure> {
         if file.as_os_str() != "-" {
             let name = file.display().to_string();
-            let bytes = files::read(&self.cwd.join(file))
+            let bytes = files::read_if_there(&self.cwd.join(file))
                 .map_err(|error| Failure::from(error).about(&name))?;
-            return Ok((name, bytes));
+            return match bytes {
+                Some(bytes) => Ok((name, bytes)),
+                None => Err(no_such_file(&name, file)),
+            };
         }
         let mut bytes = Vec::new();
         match std::io::stdin().lock().read_to_end(&mut bytes) {
@@ -287,6 +290,16 @@ impl Context {
             })
             .map(String::as_str)
     }
+}
+
+fn no_such_file(name: &str, file: &Path) -> Failure {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    Failure::not_found(format!("no such file: {name}"))
+        .about(name)
+        .hint(format!("ls {}", quote(&folder.to_string_lossy())))
 }
 
 /// The line that `save`, `rollback`, `undo`, `redo`, `delete`, `undelete` and `mv` print for a path.

@@ -64,11 +64,12 @@ const FOUND: u8 = 1;
   backstory diff config/production.json@-1
   backstory rollback config/production.json
 
-A REV is PATH, PATH@3, PATH@-1 (one before the newest), PATH@TAG, PATH@2026-11-01, PATH@b3:9f2c or PATH@latest.
-The archive is --archive DIR, else BACKSTORY_ARCHIVE, else the nearest .backstory above the file.
+A REV is PATH, PATH@3, PATH@-1 (one before the newest), PATH@TAG, PATH@2026-11-01, PATH@b3:9f2c
+or PATH@latest. The archive is --archive DIR, else BACKSTORY_ARCHIVE, else the nearest .backstory
+above the file.
 
-Exit codes: 0 done, 1 differences or findings, 2 usage, 3 not found, 4 conflict, 5 not an accepted document,
-6 corrupt or unsupported archive, 7 input/output, 8 busy.")]
+Exit codes: 0 done, 1 differences or findings, 2 usage, 3 not found, 4 conflict, 5 not a document,
+6 corrupt or unsupported archive, 7 input or output failed, 8 busy.")]
 struct Cli {
     #[command(flatten)]
     globals: Globals,

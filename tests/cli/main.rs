@@ -1,0 +1,11 @@
+//! The command line, from outside: the real binary in a folder of its own, with an environment that is all known.
+
+mod disk;
+mod documents;
+mod errors;
+mod history;
+mod output;
+mod place;
+mod save;
+mod shapes;
+mod support;
