@@ -33,6 +33,7 @@ pub mod cli;
 pub mod commit;
 pub mod diff;
 pub mod error;
+pub(crate) mod escape;
 pub mod id;
 pub(crate) mod index;
 pub mod log;

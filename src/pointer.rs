@@ -187,7 +187,7 @@ pub fn find(canonical: &[u8], pointer: &Pointer) -> Option<Range<usize>> {
             b'{' => {
                 // A name has exactly one canonical spelling, so names compare as bytes.
                 wanted.clear();
-                crate::diff::escape::write_string(&mut wanted, &token);
+                crate::escape::write_string(&mut wanted, &token);
                 find_member(canonical, at, &wanted)?
             }
             b'[' => find_element(canonical, at, parse_index(&token)?)?,

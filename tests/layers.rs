@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 /// The layers, topmost first; modules of one row do not import each other unless they are the same.
 const LAYERS: &[&[&str]] = &[
-    &["wire", "id", "path", "time"],
+    &["wire", "escape", "id", "path", "time"],
     &["canon", "pointer"],
+    &["layout"],
     &["error", "commit", "revision", "diff"],
     &["storage"],
     &["log"],
@@ -105,7 +106,7 @@ fn only_storage_touches_files_and_nothing_prints_below_the_command_line() {
         {
             let forbidden: &[&str] = match module.as_str() {
                 "storage" => &["println!", "eprintln!", "std::env", "process::exit"],
-                "cli" => &["println!", "std::fs::", "process::exit"],
+                "cli" => &["println!", "std::fs", "process::exit"],
                 _ => &[
                     "std::fs",
                     "println!",
@@ -127,8 +128,8 @@ fn only_storage_touches_files_and_nothing_prints_below_the_command_line() {
 #[test]
 fn constants_of_the_format_stand_in_one_place() {
     let mut wrong = Vec::new();
-    for (path, module, text) in modules() {
-        if path.ends_with("log/format.rs") || module == "cli" {
+    for (path, _, text) in modules() {
+        if path.ends_with("log/format.rs") || path.ends_with("src/path.rs") {
             continue;
         }
         for line in code(&text)

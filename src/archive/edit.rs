@@ -83,7 +83,18 @@ impl<'a> Edit<'a> {
             EditKind::TagVersion { name, .. } | EditKind::TagArchive { name, .. } => {
                 check_tag_name(name).map_err(|error| Error::invalid(error.to_string()))?;
             }
-            _ => {}
+            EditKind::Delete(paths) | EditKind::Undelete(paths) => check_once(paths)?,
+            EditKind::TagDelete { .. } => {}
+        }
+        // Where the index is wrong it is mended here: under the lock that would be an error.
+        let touched = match &kind {
+            EditKind::Delete(paths) | EditKind::Undelete(paths) => paths.clone(),
+            EditKind::Rename { old, new } => vec![old.clone(), new.clone()],
+            EditKind::TagVersion { path, .. } => vec![path.clone()],
+            EditKind::TagArchive { .. } | EditKind::TagDelete { .. } => Vec::new(),
+        };
+        for path in touched {
+            archive.newest(&path)?;
         }
         archive.engine.submit(move |transaction| {
             let (drafts, mut answers) = match &kind {
@@ -101,6 +112,15 @@ impl<'a> Edit<'a> {
             stage_answers(transaction, &note, Fields::default(), drafts, &mut answers)?;
             Ok(answers)
         })
+    }
+}
+
+/// A path named twice would get the same version twice.
+fn check_once(paths: &[String]) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    match paths.iter().find(|path| !seen.insert(path.as_str())) {
+        Some(path) => Err(Error::invalid(format!("{path} is named twice"))),
+        None => Ok(()),
     }
 }
 

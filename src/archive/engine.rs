@@ -1,12 +1,13 @@
 //! What an open archive is made of: the log, the index, and the view of both that reads go by.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::Settings;
 use super::objects::ContentCache;
-use super::transaction::Job;
+use super::transaction::Queue;
 use crate::error::{Error, Result};
 use crate::id::ArchiveId;
 use crate::index::{
@@ -89,8 +90,10 @@ pub(crate) struct Engine {
     pub index: Mutex<SqliteIndex>,
     pub view: RwLock<View>,
     pub writer: Mutex<LogWriter>,
-    pub queue: Mutex<Vec<Box<dyn Job>>>,
-    pub cache: Mutex<ContentCache>,
+    pub queue: Queue,
+    cache: Mutex<ContentCache>,
+    /// Goes up when the log turns out to be another than the one that was read.
+    reading: AtomicU64,
     notices: Mutex<Vec<String>>,
     process: u32,
 }
@@ -133,8 +136,9 @@ impl Engine {
                 recent: Recent::default(),
                 missing: Vec::new(),
             }),
-            queue: Mutex::default(),
+            queue: Queue::default(),
             cache: Mutex::default(),
+            reading: AtomicU64::new(0),
             notices: Mutex::new(notices),
             process: std::process::id(),
         };
@@ -198,19 +202,34 @@ impl Engine {
                 } => {
                     if let Some(range) = lost {
                         missing.push(range);
-                        if range.0 == range.1 {
-                            recent.add(rows_of_orphans(range.0, segment, &damage.orphans));
-                        }
+                        recent.add(rows_of_orphans(range.0, segment, &damage.orphans));
                     }
                 }
             }
             Ok(())
         })?;
         if progress == Progress::Diverged {
-            self.reader.forget_files();
-            *view = self.load_view(Some("the log is not the one that was read before"))?;
+            self.start_over(view)?;
         }
         Ok(())
+    }
+
+    /// Reads the log anew: it is not the one that was read before.
+    pub fn start_over(&self, view: &mut View) -> Result<()> {
+        self.reading.fetch_add(1, Ordering::SeqCst);
+        self.lock_cache().forget_from(0);
+        self.reader.forget_files();
+        *view = self.load_view(Some("the log is not the one that was read before"))?;
+        Ok(())
+    }
+
+    /// Which reading of the log this is.
+    pub fn reading(&self) -> u64 {
+        self.reading.load(Ordering::SeqCst)
+    }
+
+    pub fn lock_cache(&self) -> MutexGuard<'_, ContentCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves recent rows into the index file where there are enough of them, or `always`.
@@ -239,30 +258,30 @@ impl Engine {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         let mut reason = doubt.map(str::to_owned);
         let mut lost = None;
-        if reason.is_none() {
-            match index.mark(&self.binding) {
-                Ok(Ok(mark)) => match self.mark_stands(&mark) {
-                    Ok(()) => {
-                        drop(index);
-                        return self.view_from(mark, Vec::new());
-                    }
-                    Err(text) => {
-                        lost = Some(format!("commit {} ({})", mark.head.seq, mark.head.commit));
-                        reason = Some(text);
-                    }
-                },
-                Ok(Err(text)) => reason = Some(text.to_owned()),
-                Err(error) if error.is_busy() => {
-                    *index = SqliteIndex::open(None).map_err(|e| index_error(&e))?;
-                    reason = Some("another process is writing it; using memory instead".into());
+        match index.mark(&self.binding) {
+            Ok(Ok(mark)) => match self.mark_stands(&mark) {
+                Ok(()) if reason.is_none() => {
+                    drop(index);
+                    return self.view_from(mark, Vec::new());
                 }
-                Err(error) => reason = Some(format!("it is damaged ({error})")),
+                Ok(()) => {}
+                Err(text) => {
+                    lost = Some(format!("commit {} ({})", mark.head.seq, mark.head.commit));
+                    reason = reason.or(Some(text));
+                }
+            },
+            Ok(Err(text)) => reason = reason.or(Some(text.to_owned())),
+            Err(error) if error.is_busy() => {
+                *index = SqliteIndex::open(None).map_err(|e| index_error(&e))?;
+                reason = Some("another process is writing it; using memory instead".into());
             }
+            Err(error) => reason = reason.or(Some(format!("it is damaged ({error})"))),
         }
         let (mark, missing) = self.rebuild(&mut index, lost.as_deref())?;
         drop(index);
-        // A new archive has nothing to tell of.
+        // A new archive has nothing to tell of, and an index in memory is always new.
         if mark.head.seq > 0
+            && (self.index_file.is_some() || doubt.is_some())
             && let Some(reason) = reason
         {
             match lost {
@@ -311,6 +330,8 @@ impl Engine {
         match mark.head.place {
             None if mark.head.seq == 0 => Ok(()),
             None => Err("it is damaged".into()),
+            // Lost, and known from MANIFEST alone.
+            Some(place) if place.record_len == 0 => Ok(()),
             Some(place) => match self.reader.commit(place) {
                 Ok(record) if record.id() == mark.head.commit && record.seq == mark.head.seq => {
                     Ok(())
@@ -375,11 +396,7 @@ impl Engine {
                     } => match lost {
                         Some(range) => {
                             missing.push(range);
-                            if range.0 == range.1 {
-                                rows_of_orphans(range.0, segment, &damage.orphans)
-                            } else {
-                                Rows::default()
-                            }
+                            rows_of_orphans(range.0, segment, &damage.orphans)
                         }
                         None => Rows::default(),
                     },
@@ -500,8 +517,8 @@ fn open_index(
     files: &[PathBuf],
     notices: &mut Vec<String>,
 ) -> Result<(SqliteIndex, Option<PathBuf>)> {
-    for (attempt, file) in files.iter().enumerate() {
-        if attempt > 0 && make_parent(file).is_err() {
+    for file in files {
+        if make_parent(file).is_err() {
             continue;
         }
         match SqliteIndex::open(Some(file)) {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 pub use edit::Edit;
 pub(crate) use engine::{Engine, Fault, mark_of};
-pub(crate) use objects::{ContentCache, ObjectAt, ObjectReader};
+pub(crate) use objects::{ContentCache, ObjectAt, ObjectReader, doubt};
 pub use query::{History, HistoryQuery, Loaded};
 pub use restore::{Restored, Rollback, Undo};
 pub use save::{Batch, Document, Save};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::engine::{Engine, Fault};
 use crate::error::{Error, Result};
-use crate::id::ObjectId;
+use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, VersionRow};
 use crate::log::delta::{self, FrameError, Payload};
 use crate::log::format::*;
@@ -88,6 +88,16 @@ impl ContentCache {
         }
     }
 
+    /// Forgets the objects of commits from this number on.
+    pub fn forget_from(&mut self, seq: u64) {
+        self.contents.retain(|at, _| at.seq < seq);
+        self.len = self
+            .contents
+            .values()
+            .map(|(content, _)| content.bytes.len())
+            .sum();
+    }
+
     pub fn remove(&mut self, at: ObjectAt) {
         if let Some((old, _)) = self.contents.remove(&at) {
             self.len -= old.bytes.len();
@@ -103,6 +113,8 @@ pub(crate) struct Unwritten {
     pub bytes: Vec<u8>,
     /// The changes of each commit in `bytes`.
     pub changes: HashMap<u64, Arc<Vec<StoredChange>>>,
+    /// The id of each commit in `bytes`.
+    pub ids: HashMap<u64, CommitId>,
 }
 
 /// Reads changes and objects by the catalog's rows.
@@ -176,6 +188,12 @@ impl<'a> ObjectReader<'a> {
 
     /// Where an object with this id is stored.
     pub fn find(&self, id: &ObjectId) -> Result<Option<ObjectAt>, Fault> {
+        let Some(first) = self.catalog.first_by_key(id.key())? else {
+            return Ok(None);
+        };
+        if let Some(at) = stored_here(&self.change(&first)?, first.seq, id) {
+            return Ok(Some(at));
+        }
         for row in self.catalog.by_key(id.key(), id.key())? {
             let located = self.change(&row)?;
             if let Some(at) = stored_here(&located, row.seq, id) {
@@ -195,8 +213,29 @@ impl<'a> ObjectReader<'a> {
         if let Some(at) = stored_here(located, seq, id) {
             return Ok(at);
         }
-        self.find(id)?
+        if let Some(at) = self.find(id)? {
+            return Ok(at);
+        }
+        self.find_orphan(id)?
             .ok_or_else(|| doubt(format!("no record of object {id}")))
+    }
+
+    /// An object with this id among those whose commit record is lost: only their content tells them.
+    pub fn find_orphan(&self, id: &ObjectId) -> Result<Option<ObjectAt>, Fault> {
+        for seq in self.catalog.lost_commits()? {
+            for ordinal in 0.. {
+                let at = ObjectAt { seq, ordinal };
+                if self.catalog.object(seq, ordinal)?.is_none() {
+                    break;
+                }
+                if let Ok((content, _)) = self.content(at, &mut |_| None)
+                    && ObjectId::of(&content.bytes) == *id
+                {
+                    return Ok(Some(at));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn place(&self, at: ObjectAt) -> Result<RecordPlace, Fault> {

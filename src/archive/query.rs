@@ -335,6 +335,11 @@ impl Archive {
             .change_at(row.seq, row.change)?
             .stored
             .change;
+        if change.other != name || change.op.makes_version() {
+            return Err(doubt(format!(
+                "the index has tag {name:?} in another place"
+            )));
+        }
         match change.op {
             Op::Tag if change.path.is_empty() => {
                 catalog.version_as_of(path, change.of).map_err(Fault::from)
@@ -508,6 +513,10 @@ impl Archive {
             let mut tags = Vec::new();
             for row in catalog.tags()? {
                 let change = objects.change_at(row.seq, row.change)?.stored.change;
+                if change.other != row.name || change.op.makes_version() {
+                    let message = format!("the index has tag {:?} in another place", row.name);
+                    return Err(doubt(message));
+                }
                 if change.op != Op::Tag {
                     continue;
                 }

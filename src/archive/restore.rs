@@ -89,7 +89,7 @@ impl<'a> Rollback<'a> {
     /// # Errors
     /// `InvalidDocument` where it cannot be saved.
     pub fn save_first(&mut self, path: &str, document: Document) -> Result<&mut Self> {
-        self.first.push(self.archive.prepare(path, document)?);
+        add_first(&mut self.first, self.archive.prepare(path, document)?)?;
         Ok(self)
     }
 
@@ -188,7 +188,7 @@ impl<'a> Undo<'a> {
     /// # Errors
     /// `InvalidDocument` where it cannot be saved.
     pub fn save_first(&mut self, path: &str, document: Document) -> Result<&mut Self> {
-        self.first.push(self.archive.prepare(path, document)?);
+        add_first(&mut self.first, self.archive.prepare(path, document)?)?;
         Ok(self)
     }
 
@@ -204,6 +204,10 @@ impl<'a> Undo<'a> {
             first,
             note,
         } = self;
+        // Where the index is wrong it is mended here: under the lock that would be an error.
+        for version in &view.changes {
+            archive.newest(&version.path)?;
+        }
         let (op, status) = if redo {
             (Op::Redo, Status::Redone)
         } else {
@@ -268,6 +272,14 @@ impl<'a> Undo<'a> {
                 })
             })
     }
+}
+
+fn add_first(first: &mut Vec<Prepared>, document: Prepared) -> Result<()> {
+    if first.iter().any(|other| other.path == document.path) {
+        return Err(Error::invalid(format!("{} is named twice", document.path)));
+    }
+    first.push(document);
+    Ok(())
 }
 
 fn save_in_front(

@@ -1,11 +1,9 @@
 //! Saving: documents in, one commit out.
 
-use std::sync::PoisonError;
-
 use super::Archive;
 use super::engine::{Engine, Fault};
 use super::objects::ObjectReader;
-use super::transaction::{Draft, NewObject, Newest, Transaction};
+use super::transaction::{Draft, Guess, NewObject, Newest, Transaction};
 use super::version::{Change as Saved, Note, Status};
 use crate::canon::{self, CanonError, Form, NanMode};
 use crate::commit::{Change, Content, Fields, Op, SourceForm};
@@ -138,6 +136,7 @@ impl Prepared {
 
     /// Compresses against what is newest now, so that under the lock it is done unless another writer comes between.
     fn guess(&mut self, engine: &Engine) {
+        let reading = engine.reading();
         let guessed = engine.ask(|catalog| {
             let objects = ObjectReader::new(engine, catalog);
             let newest = match catalog.newest(&self.path)? {
@@ -158,14 +157,12 @@ impl Prepared {
                     }
                     _ => None,
                 };
-                let mut cached = |at| {
-                    engine
-                        .cache
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .get(at)
-                };
-                Ok(Some((base, objects.encode(&new.bytes, base, &mut cached)?)))
+                let mut cached = |at| engine.lock_cache().get(at);
+                Ok(Some(Guess {
+                    base,
+                    reading,
+                    encoded: objects.encode(&new.bytes, base, &mut cached)?,
+                }))
             };
             let object = guess_of(&self.object, before.map(|content| content.object))?;
             let source = match &self.source {

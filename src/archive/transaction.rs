@@ -3,8 +3,9 @@
 //! Threads that save at the same time share one append and one sync: whoever gets the writer next does the work of
 //! all that wait (group commit).
 
+use std::collections::HashSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::engine::{Engine, Fault};
 use super::objects::{Content, Encoded, ObjectAt, ObjectReader, Unwritten};
@@ -15,7 +16,7 @@ use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, Recent, VersionRow, rows_of_batch};
 use crate::log::batch::BatchBuilder;
 use crate::log::cursor::Head;
-use crate::log::format::CHECKSUM_LEN;
+use crate::log::format::{ARCHIVE_FOLDER, CHECKSUM_LEN};
 use crate::log::reader::LocatedChange;
 use crate::log::record::{Base, CommitChanges, CommitRecord, ObjectRecord, StoredChange};
 use crate::log::scan::PlacedBatch;
@@ -65,13 +66,58 @@ impl<T: Send, F: FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send> Job fo
     }
 }
 
+/// Jobs that wait for the writer, and whether a thread is at work on a group of them.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    state: Mutex<QueueState>,
+    turn_over: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct QueueState {
+    jobs: Vec<Box<dyn Job>>,
+    busy: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&'a self, state: MutexGuard<'a, QueueState>) -> MutexGuard<'a, QueueState> {
+        self.turn_over
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One group's turn. It ends whatever happens in it: a thread that panics must not keep the others waiting.
+struct Turn<'a>(&'a Queue);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.lock().busy = false;
+        self.0.turn_over.notify_all();
+    }
+}
+
 /// A new object of a change: its content, and what it may rest on.
 #[derive(Clone, Debug)]
 pub(crate) struct NewObject {
     pub id: ObjectId,
     pub bytes: Arc<[u8]>,
-    /// Compressed before the lock was taken, for this object in front of it.
-    pub guess: Option<(Option<ObjectAt>, Encoded)>,
+    /// Compressed before the lock was taken.
+    pub guess: Option<Guess>,
+}
+
+/// An object compressed for the newest state that was known.
+#[derive(Clone, Debug)]
+pub(crate) struct Guess {
+    /// The object in front of it.
+    pub base: Option<ObjectAt>,
+    /// Of which reading of the log: after another the same place may hold another object.
+    pub reading: u64,
+    pub encoded: Encoded,
 }
 
 /// A change to be staged.
@@ -142,7 +188,10 @@ impl Transaction<'_> {
             self.unwritten.bytes.truncate(len);
             for seq in head.seq + 1..=self.head.seq {
                 self.unwritten.changes.remove(&seq);
+                self.unwritten.ids.remove(&seq);
             }
+            // The next commit of this number, maybe another process's, has other objects.
+            self.engine.lock_cache().forget_from(head.seq + 1);
             self.head = head;
             self.job = Recent::default();
         }
@@ -213,10 +262,11 @@ impl Transaction<'_> {
         if seq == self.head.seq {
             return Ok(self.head.commit);
         }
+        if let Some(id) = self.unwritten.ids.get(&seq) {
+            return Ok(*id);
+        }
         self.with(|objects| match objects.catalog.commit(seq)? {
-            Some(row) if row.record_len > 0 && !self.unwritten.changes.contains_key(&seq) => {
-                Ok(self.engine.reader.commit(row.place())?.id())
-            }
+            Some(row) if row.record_len > 0 => Ok(self.engine.reader.commit(row.place())?.id()),
             _ => Err(Fault::Error(Error::not_found(format!("no commit {seq}")))),
         })
     }
@@ -255,7 +305,7 @@ impl Transaction<'_> {
         let start = self.unwritten.bytes.len();
         let mut builder = BatchBuilder::new(keys, &self.unwritten.bytes);
         let mut stored = Vec::with_capacity(drafts.len());
-        let mut new_ids: Vec<ObjectId> = Vec::new();
+        let mut new_ids: HashSet<ObjectId> = HashSet::new();
         for draft in &drafts {
             let mut change = StoredChange {
                 change: draft.change.clone(),
@@ -281,6 +331,11 @@ impl Transaction<'_> {
             stored.push(change);
         }
         let recorded = self.now.max(self.head.recorded);
+        let time = note.time.unwrap_or(recorded);
+        if time.checked_sub(recorded).is_none() {
+            let message = format!("the time {time} is out of range");
+            return Err(Fault::Error(Error::invalid(message)));
+        }
         let record = CommitRecord {
             before: 0,
             unsynced: self.unsynced + start as u64,
@@ -288,7 +343,7 @@ impl Transaction<'_> {
             parents: vec![self.head.commit],
             seq,
             recorded,
-            time: note.time.unwrap_or(recorded),
+            time,
             fields,
             change_count: 0,
             changes: CommitChanges::Inline(Vec::new()),
@@ -306,6 +361,7 @@ impl Transaction<'_> {
         self.unwritten
             .changes
             .insert(seq, Arc::new(batch.changes.clone()));
+        self.unwritten.ids.insert(seq, commit);
         self.job.add(rows_of_batch(
             self.unwritten.segment,
             &PlacedBatch { offset, batch },
@@ -331,17 +387,18 @@ impl Transaction<'_> {
         seq: u64,
         object: &NewObject,
         base: Option<ObjectAt>,
-        new_ids: &mut Vec<ObjectId>,
+        new_ids: &mut HashSet<ObjectId>,
     ) -> Result<u64, Fault> {
         if new_ids.contains(&object.id) || self.with(|objects| objects.find(&object.id))?.is_some()
         {
             return Ok(0);
         }
         let encoded = match &object.guess {
-            Some((guessed, encoded)) if *guessed == base => encoded.clone(),
+            Some(guess) if guess.base == base && guess.reading == self.engine.reading() => {
+                guess.encoded.clone()
+            }
             _ => {
-                let cache = &self.engine.cache;
-                let mut cached = |at| cache.lock().unwrap_or_else(PoisonError::into_inner).get(at);
+                let mut cached = |at| self.engine.lock_cache().get(at);
                 self.with(|objects| objects.encode(&object.bytes, base, &mut cached))?
             }
         };
@@ -359,17 +416,13 @@ impl Transaction<'_> {
             seq,
             ordinal: new_ids.len() as u64,
         };
-        new_ids.push(object.id);
+        new_ids.insert(object.id);
         let content = Content {
             bytes: object.bytes.clone(),
             k: encoded.k,
             load_len: encoded.load_len,
         };
-        let mut cache = self
-            .engine
-            .cache
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.engine.lock_cache();
         if let Some(base) = base {
             cache.remove(base);
         }
@@ -393,23 +446,32 @@ impl Engine {
             result: None,
             slot: slot.clone(),
         });
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(job);
-        {
-            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            let done = slot
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_some();
-            if !done {
-                let jobs =
-                    std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
-                self.commit_group(&mut writer, jobs);
+        let mut queue = self.queue.lock();
+        queue.jobs.push(job);
+        // Who waits sleeps until its group is done, and does not queue for the writer only to learn that it is: the
+        // threads that are done would come back one by one, and groups would stay small.
+        let result = loop {
+            let result = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if result.is_some() {
+                break result;
             }
-        }
-        let result = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if queue.busy {
+                queue = self.queue.wait(queue);
+            } else if queue.jobs.is_empty() {
+                break None;
+            } else {
+                queue.busy = true;
+                let jobs = std::mem::take(&mut queue.jobs);
+                drop(queue);
+                let turn = Turn(&self.queue);
+                let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                self.commit_group(&mut writer, jobs);
+                drop(writer);
+                drop(turn);
+                queue = self.queue.lock();
+            }
+        };
+        drop(queue);
         result.unwrap_or_else(|| {
             Err(Error::io(
                 "commit",
@@ -440,7 +502,12 @@ impl Engine {
         let lock = match self.storage.lock(wait) {
             Ok(Some(lock)) => lock,
             Ok(None) => return Err(Box::new(move || Error::Busy(wait.as_secs_f64()))),
-            Err(error) => return Err(again(Error::io("take the archive's lock", error))),
+            Err(error) => {
+                return Err(again(Error::io(
+                    format!("lock {ARCHIVE_FOLDER}/lock"),
+                    error,
+                )));
+            }
         };
         {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
@@ -450,6 +517,11 @@ impl Engine {
                 self.reader.forget_files();
                 self.advance(&mut view).map_err(again)?;
             }
+            // What stands in front of a sync that failed elsewhere may have been cut and written anew.
+            if !writer.synced_up_to(&view.cursor) && !view.cursor.head_stands(&self.reader) {
+                self.start_over(&mut view).map_err(again)?;
+            }
+            writer.take_note(&*lock, &view.cursor);
             if let Some(notice) = writer.prepare(&mut view.cursor).map_err(again)? {
                 self.notice(notice);
             }
@@ -483,8 +555,10 @@ impl Engine {
                 Ok(())
             };
             if let Err(failed) = synced {
+                self.lock_cache().forget_from(cursor.head.seq + 1);
                 return Err(Box::new(move || failed.error()));
             }
+            writer.leave_note(&*lock);
         }
         // From here on everything is on disk: trouble with the view is for the next operation to meet.
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
 //! A diff for programs: one JSON document.
 
-use super::escape::write_string;
 use super::number::percent_of;
 use super::{Change, ChangeKind, Diff, number_difference};
+use crate::escape::write_string;
 
 /// Writes a diff as one JSON document, on one line and without a line feed at the end.
 ///

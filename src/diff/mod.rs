@@ -3,7 +3,6 @@
 //! Everything here takes canonical bytes and is pure: [`diff`] compares, [`text`] shows the result
 //! to a person, [`json`] to a program, and [`patch`] as the steps from one document to the other.
 
-pub(crate) mod escape;
 pub mod json;
 mod number;
 mod pairing;

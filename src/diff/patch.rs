@@ -1,7 +1,7 @@
 //! A diff as a JSON Patch (RFC 6902).
 
-use super::escape::write_string;
 use super::{ChangeKind, Diff};
+use crate::escape::write_string;
 use crate::pointer::Pointer;
 
 /// Writes a diff as a JSON Patch: one array of operations on one line, without a line feed.

@@ -1,9 +1,9 @@
 //! A diff for people: one change a line.
 
-use super::escape::{is_unsafe, push_string_char, push_visible};
 use super::number::{percent_of, percent_text};
 use super::value::{Kind, Value};
 use super::{Change, ChangeKind, Diff, Summary, number_difference};
+use crate::escape::{is_unsafe, push_string_char, push_visible};
 
 /// How [`write_text`] shows a diff. Lengths are in characters, not in columns of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

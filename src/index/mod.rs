@@ -46,6 +46,15 @@ impl Catalog<'_> {
         self.sql().commit(seq)
     }
 
+    /// Commits whose record is lost, though objects of theirs are not.
+    pub fn lost_commits(&self) -> Answer<Vec<u64>> {
+        let mut lost = self.sql().lost_commits(self.mark)?;
+        for layer in &self.layers {
+            lost.extend(layer.lost_commits());
+        }
+        Ok(lost)
+    }
+
     /// Where an object record is.
     pub fn object(&self, seq: u64, ordinal: u64) -> Answer<Option<RecordPlace>> {
         if seq <= self.mark {
@@ -110,7 +119,7 @@ impl Catalog<'_> {
         {
             return Ok(Some(row));
         }
-        self.sql().newest(path, self.mark.min(seq))
+        self.sql().version_as_of(path, self.mark.min(seq))
     }
 
     /// Versions whose object or source has a key in this range, in the order they were made.
@@ -121,6 +130,14 @@ impl Catalog<'_> {
             rows.extend(layer.by_key(low, high));
         }
         Ok(rows)
+    }
+
+    /// The first version whose object or source has this key: but for damage the one that stored it.
+    pub fn first_by_key(&self, key: i64) -> Answer<Option<VersionRow>> {
+        if let Some(row) = self.sql().first_by_key(key, self.mark)? {
+            return Ok(Some(row));
+        }
+        Ok(self.layers.iter().find_map(|layer| layer.first_by_key(key)))
     }
 
     /// The paths from `from` on, in order, at most `limit`.

@@ -71,6 +71,11 @@ impl Recent {
         self.commits.get(&seq).copied()
     }
 
+    pub fn lost_commits(&self) -> impl Iterator<Item = u64> + '_ {
+        let lost = |row: &&CommitRow| row.record_len == 0;
+        self.commits.values().filter(lost).map(|row| row.seq)
+    }
+
     pub fn object(&self, seq: u64, ordinal: u64) -> Option<RecordPlace> {
         let row = self.objects.get(&(seq, ordinal))?;
         let commit = self.commits.get(&seq)?;
@@ -133,6 +138,12 @@ impl Recent {
         rows.sort_by_key(|row| (row.seq, row.change));
         rows.dedup();
         rows
+    }
+
+    /// The first version whose object or source has this key.
+    pub fn first_by_key(&self, key: i64) -> Option<VersionRow> {
+        let (path, index) = self.keys.get(&key)?.first()?;
+        self.versions.get(path)?.get(*index).cloned()
     }
 
     pub fn paths(&self, prefix: &str, after: Option<&str>) -> Vec<String> {

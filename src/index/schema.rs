@@ -1,13 +1,15 @@
 //! The tables of the SQLite file, and writing to them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{Mark, Rows};
+use crate::id::ObjectId;
 
 /// Changes with the tables below: an index of another schema is built anew.
-pub(super) const SCHEMA: i64 = 1;
+pub(super) const SCHEMA: i64 = 3;
 pub(super) const TABLES: &str = "
     CREATE TABLE mark(
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -22,13 +24,16 @@ pub(super) const TABLES: &str = "
     CREATE TABLE objects(
         seq INTEGER NOT NULL, ordinal INTEGER NOT NULL, offset INTEGER NOT NULL, len INTEGER NOT NULL,
         PRIMARY KEY (seq, ordinal)) WITHOUT ROWID;
-    CREATE TABLE paths(id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE);
+    CREATE TABLE paths(
+        id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, key INTEGER NOT NULL,
+        newest INTEGER NOT NULL, count INTEGER NOT NULL);
+    CREATE INDEX paths_by_key ON paths(key);
     CREATE TABLE versions(
         path INTEGER NOT NULL, version INTEGER NOT NULL, seq INTEGER NOT NULL, change INTEGER NOT NULL,
         object INTEGER, source INTEGER,
         PRIMARY KEY (path, version)) WITHOUT ROWID;
-    CREATE INDEX versions_by_object ON versions(object) WHERE object IS NOT NULL;
-    CREATE INDEX versions_by_source ON versions(source) WHERE source IS NOT NULL;
+    CREATE INDEX versions_by_object ON versions(object, seq, change) WHERE object IS NOT NULL;
+    CREATE INDEX versions_by_source ON versions(source, seq, change) WHERE source IS NOT NULL;
     CREATE TABLE tags(
         name TEXT NOT NULL, seq INTEGER NOT NULL, change INTEGER NOT NULL,
         PRIMARY KEY (name, seq, change)) WITHOUT ROWID;
@@ -67,7 +72,19 @@ pub(super) fn write_mark(connection: &Connection, mark: &Mark) -> rusqlite::Resu
 /// Inserts rows, knowing the ids of paths it has met.
 pub(super) struct RowWriter<'a> {
     connection: &'a Connection,
-    paths: HashMap<String, i64>,
+    paths: HashMap<String, WrittenPath>,
+}
+
+/// A path that has rows in this turn: its id, the newest of its new versions, and how many there are.
+struct WrittenPath {
+    id: i64,
+    newest: u64,
+    count: u64,
+}
+
+/// What tells a path that the index lacks from one whose name in it is wrong.
+pub(super) fn path_key(path: &str) -> i64 {
+    ObjectId::of(path.as_bytes()).key()
 }
 
 impl<'a> RowWriter<'a> {
@@ -78,26 +95,43 @@ impl<'a> RowWriter<'a> {
         }
     }
 
-    fn path(&mut self, path: &str) -> rusqlite::Result<i64> {
-        if let Some(id) = self.paths.get(path) {
-            return Ok(*id);
-        }
-        let known = self
-            .connection
+    fn path(&mut self, path: &str) -> rusqlite::Result<&mut WrittenPath> {
+        let connection = self.connection;
+        let entry = match self.paths.entry(path.to_owned()) {
+            Entry::Occupied(entry) => return Ok(entry.into_mut()),
+            Entry::Vacant(entry) => entry,
+        };
+        let known = connection
             .prepare_cached("SELECT id FROM paths WHERE path = ?1")?
             .query_row([path], |row| row.get(0))
             .optional()?;
         let id = match known {
             Some(id) => id,
             None => {
-                self.connection
-                    .prepare_cached("INSERT INTO paths(path) VALUES (?1)")?
-                    .execute([path])?;
-                self.connection.last_insert_rowid()
+                connection
+                    .prepare_cached(
+                        "INSERT INTO paths(path, key, newest, count) VALUES (?1, ?2, 0, 0)",
+                    )?
+                    .execute(params![path, path_key(path)])?;
+                connection.last_insert_rowid()
             }
         };
-        self.paths.insert(path.to_owned(), id);
-        Ok(id)
+        Ok(entry.insert(WrittenPath {
+            id,
+            newest: 0,
+            count: 0,
+        }))
+    }
+
+    /// Writes beside each path what versions it has.
+    pub fn finish(self) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE paths SET newest = max(newest, ?2), count = count + ?3 WHERE id = ?1",
+        )?;
+        for path in self.paths.values() {
+            statement.execute(params![path.id, to_sql(path.newest), to_sql(path.count)])?;
+        }
+        Ok(())
     }
 
     pub fn insert(&mut self, rows: &Rows) -> rusqlite::Result<()> {
@@ -129,14 +163,16 @@ impl<'a> RowWriter<'a> {
             .prepare_cached("INSERT OR IGNORE INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         for row in &rows.versions {
             let path = self.path(&row.path)?;
-            version.execute(params![
-                path,
+            let inserted = version.execute(params![
+                path.id,
                 to_sql(row.version),
                 to_sql(row.seq),
                 to_sql(row.change),
                 row.object_key,
                 row.source_key
             ])?;
+            path.newest = path.newest.max(row.version);
+            path.count += inserted as u64;
         }
         let mut tag =
             connection.prepare_cached("INSERT OR REPLACE INTO tags VALUES (?1, ?2, ?3)")?;

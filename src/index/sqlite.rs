@@ -9,7 +9,7 @@ use rusqlite::{
 };
 
 use super::rows::*;
-use super::schema::{RowWriter, SCHEMA, TABLES, number, to_sql, write_mark};
+use super::schema::{RowWriter, SCHEMA, TABLES, number, path_key, to_sql, write_mark};
 use crate::id::{ArchiveId, CommitId};
 use crate::log::cursor::Head;
 use crate::log::reader::{BatchPlace, RecordPlace};
@@ -30,6 +30,8 @@ pub(crate) enum IndexError {
     Remove(PathBuf, std::io::Error),
     #[error("it was rebuilt by another process")]
     Replaced,
+    #[error("it contradicts itself")]
+    Contradiction,
 }
 
 impl IndexError {
@@ -216,7 +218,9 @@ impl SqliteIndex {
             self.clear().map_err(fault)?;
             let mark = {
                 let mut writer = RowWriter::new(&self.connection);
-                fill(&mut |rows| writer.insert(&rows).map_err(fault))?
+                let mark = fill(&mut |rows| writer.insert(&rows).map_err(fault))?;
+                writer.finish().map_err(fault)?;
+                mark
             };
             self.connection
                 .execute(
@@ -281,7 +285,9 @@ impl SqliteIndex {
         newer.objects.retain(|row| row.seq > now);
         newer.versions.retain(|row| row.seq > now);
         newer.tags.retain(|row| row.seq > now);
-        RowWriter::new(&transaction).insert(&newer)?;
+        let mut writer = RowWriter::new(&transaction);
+        writer.insert(&newer)?;
+        writer.finish()?;
         write_mark(&transaction, mark)?;
         transaction.commit()?;
         self.checkpoint_if_long();
@@ -320,6 +326,13 @@ impl SqliteIndex {
         Ok(row.optional()?)
     }
 
+    pub fn lost_commits(&self, mark: u64) -> Answer<Vec<u64>> {
+        let sql = "SELECT seq FROM commits WHERE record_len = 0 AND seq <= ?1 ORDER BY seq";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([to_sql(mark)], |row| number(row, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     pub fn object(&self, seq: u64, ordinal: u64) -> Answer<Option<RecordPlace>> {
         let sql = "SELECT c.segment, c.offset, o.offset, o.len FROM objects o JOIN commits c ON c.seq = o.seq
                    WHERE o.seq = ?1 AND o.ordinal = ?2";
@@ -342,14 +355,89 @@ impl SqliteIndex {
             .pop())
     }
 
-    pub fn version(&self, path: &str, version: u64, mark: u64) -> Answer<Option<VersionRow>> {
-        let sql = "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
-                   FROM paths p JOIN versions v ON v.path = p.id
-                   WHERE p.path = ?1 AND v.version = ?2 AND v.seq <= ?3";
+    /// What the index knows of a path. A row that is missing can be confirmed by nothing in the log, and a version
+    /// number must never be given out twice: so the index says twice what versions there are.
+    fn path(&self, path: &str) -> Answer<Option<PathRow>> {
+        let key = path_key(path);
+        let sql = "SELECT id, key, newest, count FROM paths WHERE path = ?1";
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([path], |row| {
+                let known = PathRow {
+                    id: row.get(0)?,
+                    newest: number(row, 2)?,
+                    count: number(row, 3)?,
+                };
+                Ok((known, row.get::<_, i64>(1)?))
+            })
+            .optional()?;
+        if let Some((known, found)) = found {
+            return match found == key {
+                true => Ok(Some(known)),
+                false => Err(IndexError::Contradiction),
+            };
+        }
+        let sql = "SELECT path FROM paths WHERE key = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement
-            .query_row(params![path, to_sql(version), to_sql(mark)], version_row)
-            .optional()?)
+        let mut names = statement.query([key])?;
+        while let Some(row) = names.next()? {
+            if path_key(&row.get::<_, String>(0)?) != key {
+                return Err(IndexError::Contradiction);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Damage of the log may have taken versions. Is that why one is missing here?
+    fn check_gap(&self, path: &PathRow) -> Answer<()> {
+        let sql = "SELECT count(*), coalesce(max(version), 0) FROM versions WHERE path = ?1";
+        let there = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([path.id], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
+        match there == (path.count, path.newest) {
+            true => Ok(()),
+            false => Err(IndexError::Contradiction),
+        }
+    }
+
+    /// Is this row of a commit up to `mark`? Rows behind it are another process's, which has read further.
+    fn within(&self, row: &VersionRow, mark: u64) -> Answer<bool> {
+        if row.seq <= mark {
+            return Ok(true);
+        }
+        let sql = "SELECT seq FROM mark";
+        let read = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([], |row| number(row, 0))?;
+        match row.seq <= read {
+            true => Ok(false),
+            false => Err(IndexError::Contradiction),
+        }
+    }
+
+    pub fn version(&self, path: &str, version: u64, mark: u64) -> Answer<Option<VersionRow>> {
+        let Some(known) = self.path(path)? else {
+            return Ok(None);
+        };
+        let sql = "SELECT ?2, v.version, v.seq, v.change, v.object, v.source
+                   FROM versions v WHERE v.path = ?1 AND v.version = ?3";
+        let row = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![known.id, path, to_sql(version)], version_row)
+            .optional()?;
+        match row {
+            Some(row) => Ok(self.within(&row, mark)?.then_some(row)),
+            None => {
+                if version <= known.newest {
+                    self.check_gap(&known)?;
+                }
+                Ok(None)
+            }
+        }
     }
 
     pub fn versions(
@@ -359,17 +447,43 @@ impl SqliteIndex {
         limit: usize,
         mark: u64,
     ) -> Answer<Vec<VersionRow>> {
+        let Some(known) = self.path(path)? else {
+            return Ok(Vec::new());
+        };
+        let sql = "SELECT ?2, v.version, v.seq, v.change, v.object, v.source
+                   FROM versions v WHERE v.path = ?1 AND v.version < ?3 ORDER BY v.version DESC";
+        let mut expected = known.newest.min(below.saturating_sub(1));
+        let below = below.min(i64::MAX.cast_unsigned());
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![known.id, path, to_sql(below)])?;
+        let mut found = Vec::new();
+        let mut gap = false;
+        while found.len() < limit {
+            let Some(row) = rows.next()? else {
+                gap |= expected > 0;
+                break;
+            };
+            let row = version_row(row)?;
+            gap |= row.version != expected;
+            expected = row.version.saturating_sub(1);
+            if self.within(&row, mark)? {
+                found.push(row);
+            }
+        }
+        if gap {
+            self.check_gap(&known)?;
+        }
+        Ok(found)
+    }
+
+    pub fn version_as_of(&self, path: &str, mark: u64) -> Answer<Option<VersionRow>> {
         let sql = "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
                    FROM paths p JOIN versions v ON v.path = p.id
-                   WHERE p.path = ?1 AND v.version < ?2 AND v.seq <= ?3 ORDER BY v.version DESC LIMIT ?4";
-        let below = below.min(i64::MAX.cast_unsigned());
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                   WHERE p.path = ?1 AND v.seq <= ?2 ORDER BY v.version DESC LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(
-            params![path, to_sql(below), to_sql(mark), limit],
-            version_row,
-        )?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(statement
+            .query_row(params![path, to_sql(mark)], version_row)
+            .optional()?)
     }
 
     pub fn version_at(&self, path: &str, time: i64, mark: u64) -> Answer<Option<VersionRow>> {
@@ -394,6 +508,27 @@ impl SqliteIndex {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The first version whose object or source has this key.
+    pub fn first_by_key(&self, key: i64, mark: u64) -> Answer<Option<VersionRow>> {
+        let mut first: Option<VersionRow> = None;
+        for sql in [
+            "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+             FROM versions v JOIN paths p ON p.id = v.path
+             WHERE v.object = ?1 AND v.seq <= ?2 ORDER BY v.seq, v.change LIMIT 1",
+            "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+             FROM versions v JOIN paths p ON p.id = v.path
+             WHERE v.source = ?1 AND v.seq <= ?2 ORDER BY v.seq, v.change LIMIT 1",
+        ] {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let row = statement
+                .query_row(params![key, to_sql(mark)], version_row)
+                .optional()?;
+            let order = |row: &VersionRow| (row.seq, row.change);
+            first = first.into_iter().chain(row).min_by_key(order);
+        }
+        Ok(first)
+    }
+
     pub fn paths(
         &self,
         prefix: &str,
@@ -404,7 +539,9 @@ impl SqliteIndex {
         // '0' is the character behind '/'.
         let sql = "SELECT p.path FROM paths p
                    WHERE p.path > ?1 AND (?2 = '' OR p.path = ?2 OR (p.path > ?2 || '/' AND p.path < ?2 || '0'))
-                   AND EXISTS (SELECT 1 FROM versions v WHERE v.path = p.id AND v.seq <= ?3)
+                   AND (EXISTS (SELECT 1 FROM versions v WHERE v.path = p.id AND v.seq <= ?3)
+                        OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.path = p.id
+                                       AND v.seq <= (SELECT seq FROM mark)))
                    ORDER BY p.path LIMIT ?4";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -486,6 +623,13 @@ impl SqliteIndex {
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         Ok((answer != "ok").then_some(answer))
     }
+}
+
+/// A path, and what versions the index says it has.
+struct PathRow {
+    id: i64,
+    newest: u64,
+    count: u64,
 }
 
 fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {

@@ -4,11 +4,10 @@ use std::io;
 
 use super::batch::Batch;
 use super::manifest::{Manifest, Sealed, SegmentEntry};
-use super::reader::{BatchPlace, LogReader, segment_file};
+use super::reader::{BatchPlace, LogReader, ManifestStamp, segment_file};
 use super::scan::{Damage, PlacedBatch, scan};
 use crate::error::{Error, Result};
 use crate::id::CommitId;
-use crate::storage::FileIdentity;
 
 /// The newest commit that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ pub(crate) enum Progress {
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor {
     pub manifest: Manifest,
-    pub stamp: FileIdentity,
+    pub stamp: ManifestStamp,
     pub segment: u64,
     pub offset: u64,
     pub head: Head,
@@ -87,14 +86,18 @@ impl Cursor {
         let stamp = reader
             .manifest_stamp()
             .map_err(|e| Error::io("read log/MANIFEST", e))?;
-        if stamp != self.stamp || self.torn {
+        if stamp != self.stamp.identity || self.torn {
             return Ok(true);
         }
-        let len = reader.segment(self.segment)?.len();
-        Ok(
-            len.map_err(|e| Error::io(format!("read {}", segment_file(self.segment)), e))?
-                != self.offset,
-        )
+        let file = match reader.segment(self.segment) {
+            Ok(file) => file,
+            // Lost: what other segments hold can still be read.
+            Err(Error::Corrupt(_)) => return Ok(self.offset != 0),
+            Err(error) => return Err(error),
+        };
+        let len = file.len();
+        let name = segment_file(self.segment);
+        Ok(len.map_err(|e| Error::io(format!("read {name}"), e))? != self.offset)
     }
 
     /// Reads on to the end of the log and hands over what it finds.
@@ -118,7 +121,12 @@ impl Cursor {
                 return Ok(Progress::Diverged);
             };
             let entry = self.manifest.segments[at].clone();
-            if let Progress::Diverged = self.read_segment(reader, &entry, sink)? {
+            let next_seq = self
+                .manifest
+                .segments
+                .get(at + 1)
+                .map(|next| next.first_seq);
+            if let Progress::Diverged = self.read_segment(reader, &entry, next_seq, sink)? {
                 return Ok(Progress::Diverged);
             }
             match self.manifest.segments.get(at + 1) {
@@ -132,6 +140,7 @@ impl Cursor {
         &mut self,
         reader: &LogReader,
         entry: &SegmentEntry,
+        next_seq: Option<u64>,
         sink: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Progress> {
         let name = entry.file();
@@ -188,8 +197,12 @@ impl Cursor {
             && !found.torn
         {
             let known = damage.peek().is_some_and(|damage| damage.offset == 0);
-            if !known && file.is_some() && (len > 0 || sealed.is_some()) {
-                let damage = Damage::plain(0, 0, "the segment does not start with its header");
+            let reason = match file {
+                Some(_) => "the segment does not start with its header",
+                None => "the segment is missing",
+            };
+            if !known && (file.is_some() || sealed.is_none()) {
+                let damage = Damage::plain(0, 0, reason);
                 sink(Event::Damage {
                     segment: entry.number,
                     damage,
@@ -204,7 +217,11 @@ impl Cursor {
                 before.push(next);
             }
             let follows = record.seq == self.head.seq + 1 && record.parents[0] == self.head.commit;
-            if record.seq <= self.head.seq {
+            // Not damage where what was read before is gone, and other commits stand in its place.
+            if !follows && !self.head_stands(reader) {
+                return Ok(Progress::Diverged);
+            }
+            if record.seq <= self.head.seq || next_seq.is_some_and(|next| record.seq >= next) {
                 // A commit that stands in the log twice, or out of its place: what came first counts.
                 let reason = "a commit that is in the log already, or out of its place";
                 before.push(Damage::plain(
@@ -250,48 +267,53 @@ impl Cursor {
                 placed,
             })?;
         }
-        for damage in damage {
+        let mut missing = next_seq
+            .filter(|next| *next > self.head.seq + 1)
+            .map(|next| (self.head.seq + 1, next - 1));
+        let seal =
+            sealed.and_then(|sealed| self.check_seal(sealed, found.end, len, file.is_some()));
+        if let (Some((_, last)), Some(sealed)) = (missing, sealed) {
+            // MANIFEST knows how the segment ended: the history goes on from there, and no number is used twice.
+            self.head = Head {
+                seq: last,
+                commit: sealed.last_commit,
+                place: Some(BatchPlace {
+                    segment: entry.number,
+                    offset: found.end,
+                    before: 0,
+                    record_len: 0,
+                }),
+                ..self.head
+            };
+        }
+        for damage in damage.chain(seal) {
             sink(Event::Damage {
                 segment: entry.number,
                 damage,
-                missing: None,
+                missing: missing.take(),
             })?;
         }
         self.offset = found.end;
         self.torn = found.torn;
-        if let Some(sealed) = sealed {
-            self.check_seal(entry, sealed, found.end, file.is_some(), sink)?;
-        }
         Ok(Progress::Reached)
     }
 
-    fn check_seal(
-        &self,
-        entry: &SegmentEntry,
-        sealed: &Sealed,
-        end: u64,
-        stands: bool,
-        sink: &mut dyn FnMut(Event) -> Result<()>,
-    ) -> Result<()> {
+    /// Does a sealed segment end as MANIFEST says? `end` is where its batches end, `len` where its bytes do.
+    fn check_seal(&self, sealed: &Sealed, end: u64, len: u64, stands: bool) -> Option<Damage> {
         let reason = if !stands {
             "the segment is missing"
-        } else if end != sealed.len {
+        } else if end != sealed.len || len != sealed.len {
             "the segment does not end where MANIFEST says"
         } else if self.head.commit != sealed.last_commit {
             "the segment does not end with the commit that MANIFEST names"
         } else {
-            return Ok(());
+            return None;
         };
-        let damage = Damage::plain(end.min(sealed.len), sealed.len, reason);
-        sink(Event::Damage {
-            segment: entry.number,
-            damage,
-            missing: None,
-        })
+        Some(Damage::plain(end.min(sealed.len), sealed.len, reason))
     }
 
     /// Is the newest commit that was read still where it was?
-    fn head_stands(&self, reader: &LogReader) -> bool {
+    pub fn head_stands(&self, reader: &LogReader) -> bool {
         match self.head.place {
             None => true,
             Some(place) if place.record_len == 0 => true,

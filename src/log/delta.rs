@@ -238,7 +238,7 @@ mod tests {
     fn anchors_rest_on_ancestors_of_the_object_before() {
         // Walks the chain as a reader does and asserts that the base of each anchor is met, and how long loads get.
         let base = |k: u64| {
-            if k % ANCHOR_EVERY == 0 {
+            if k.is_multiple_of(ANCHOR_EVERY) {
                 anchor_base(k)
             } else {
                 k - 1
@@ -253,7 +253,7 @@ mod tests {
                 frames += 1;
             }
             longest = longest.max(frames);
-            if k % ANCHOR_EVERY == 0 {
+            if k.is_multiple_of(ANCHOR_EVERY) {
                 let mut at = k - 1;
                 while at > anchor_base(k) {
                     at = base(at);

@@ -6,7 +6,7 @@ pub const FORMAT: u64 = 0;
 pub const FORMAT_NAME: &str = "backstory";
 
 /// The folder of an archive, below the root of what it keeps.
-pub const ARCHIVE_FOLDER: &str = ".backstory";
+pub const ARCHIVE_FOLDER: &str = crate::path::RESERVED;
 /// The immutable identity of an archive.
 pub const IDENTITY_FILE: &str = "archive.json";
 /// Settings that may change; a missing file means the defaults.

@@ -39,6 +39,13 @@ pub(crate) struct LocatedChange {
     pub first_object: u64,
 }
 
+/// Which MANIFEST was read. The file stays open, for the inode of one that is gone may be given to a later one.
+#[derive(Clone, Debug)]
+pub(crate) struct ManifestStamp {
+    pub identity: FileIdentity,
+    _file: Arc<dyn StorageFile>,
+}
+
 /// Opens and reads the files of the log.
 #[derive(Debug)]
 pub(crate) struct LogReader {
@@ -74,12 +81,19 @@ impl LogReader {
     }
 
     /// Reads MANIFEST, and what tells whether it was replaced since.
-    pub fn manifest(&self) -> Result<(Manifest, FileIdentity)> {
+    pub fn manifest(&self) -> Result<(Manifest, ManifestStamp)> {
         let name = format!("{LOG_FOLDER}/{MANIFEST_FILE}");
-        let stamp = self
+        let file = self
             .storage
-            .identity(&name)
+            .open(&name, false)
             .map_err(|e| Error::io(format!("read {name}"), e))?;
+        let identity = file
+            .identity()
+            .map_err(|e| Error::io(format!("read {name}"), e))?;
+        let stamp = ManifestStamp {
+            identity,
+            _file: file,
+        };
         let bytes = self
             .storage
             .read(&name)

@@ -37,13 +37,17 @@ pub(crate) struct Scan {
 }
 
 /// Reads `bytes`, which stand at `offset` of their segment and go on to its end. In a sealed segment nothing can be
-/// torn: whatever is broken is damage.
+/// torn: whatever is broken is damage. So it is at the start of any segment: its header was on disk before MANIFEST
+/// named it.
 pub(crate) fn scan(bytes: &[u8], offset: u64, sealed: bool, keys: &ArchiveKeys) -> Scan {
     let mut found = Scan {
         end: offset,
         ..Scan::default()
     };
     let mut at = 0usize;
+    // Every whole batch behind the first damage, looked for once: where it starts, and the highest place that it or
+    // any behind it proves to have been on disk.
+    let mut behind: Option<Vec<(usize, u64)>> = None;
     loop {
         let here = offset + at as u64;
         match read_next(&bytes[at..], keys) {
@@ -66,10 +70,11 @@ pub(crate) fn scan(bytes: &[u8], offset: u64, sealed: bool, keys: &ArchiveKeys) 
                     Next::Broken { at, reason } => (here + at, reason),
                     _ => (here, "the bytes end inside a batch"),
                 };
-                let next_start = whole_commits(bytes, at + 1, keys)
-                    .next()
-                    .map(|(start, _)| start);
-                let proven = sealed || highest_synced(bytes, at + 1, keys) > broken - offset;
+                let behind = behind.get_or_insert_with(|| whole_batches(bytes, at + 1, keys));
+                let next = behind.partition_point(|(start, _)| *start <= at);
+                let next_start = behind.get(next).map(|(start, _)| *start);
+                let synced = behind.get(next).map_or(0, |(_, synced)| *synced);
+                let proven = sealed || here == 0 || synced > broken - offset;
                 if !proven {
                     found.torn = true;
                     return found;
@@ -106,12 +111,19 @@ pub(crate) fn scan(bytes: &[u8], offset: u64, sealed: bool, keys: &ArchiveKeys) 
     }
 }
 
-/// The highest offset in `bytes` that any whole commit of a batch from `start` on knew to be on disk.
-fn highest_synced(bytes: &[u8], start: usize, keys: &ArchiveKeys) -> u64 {
-    whole_commits(bytes, start, keys)
-        .map(|(start, record)| (start as u64).saturating_sub(record.unsynced))
-        .max()
-        .unwrap_or(0)
+/// The start of every whole batch from `from` on, and the highest offset in `bytes` that its commit or a later one
+/// knew to be on disk.
+fn whole_batches(bytes: &[u8], from: usize, keys: &ArchiveKeys) -> Vec<(usize, u64)> {
+    let mut found: Vec<(usize, u64)> = whole_commits(bytes, from, keys)
+        .map(|(start, record)| (start, (start as u64).saturating_sub(record.unsynced)))
+        .collect();
+    found.sort_unstable();
+    let mut highest = 0;
+    for (_, synced) in found.iter_mut().rev() {
+        highest = highest.max(*synced);
+        *synced = highest;
+    }
+    found
 }
 
 /// Whole commit records at or after `from`, by their marker: where the record starts, its length, and it.

@@ -12,7 +12,8 @@ use super::reader::{LogReader, segment_file};
 use super::record::write_frame;
 use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
-use crate::storage::{Storage, StorageFile, read_exact_at, replace};
+use crate::storage::{FileIdentity, Storage, StorageFile, StorageLock, read_exact_at, replace};
+use crate::wire::Bytes;
 
 /// Writes to the active segment.
 #[derive(Debug)]
@@ -95,6 +96,55 @@ impl LogWriter {
         self.synced = None;
     }
 
+    /// Takes over what the writers before this one know to be on disk. Without it the newest commit would have to be
+    /// written again by every new process: its own record was written before its sync.
+    pub fn take_note(&mut self, lock: &dyn StorageLock, cursor: &Cursor) {
+        let Ok(note) = lock.note() else { return };
+        let Ok(file) = self.reader.segment(cursor.segment) else {
+            return;
+        };
+        let Ok(identity) = file.identity() else {
+            return;
+        };
+        let offset = SyncNote::read(&note, self.reader.keys())
+            .filter(|note| {
+                note.segment == cursor.segment
+                    && note.file == identity
+                    && note.offset <= cursor.offset
+            })
+            .map(|note| note.offset);
+        if let Some(offset) = offset {
+            let known = self
+                .synced
+                .filter(|(segment, _)| *segment == cursor.segment)
+                .map_or(0, |(_, end)| end);
+            self.synced = Some((cursor.segment, offset.max(known)));
+        }
+    }
+
+    /// Tells later writers how far the log is known to be on disk. Failing is no harm.
+    pub fn leave_note(&self, lock: &dyn StorageLock) {
+        let Some((segment, offset)) = self.synced else {
+            return;
+        };
+        let Some(file) = self
+            .reader
+            .segment(segment)
+            .ok()
+            .and_then(|file| file.identity().ok())
+        else {
+            return;
+        };
+        let _ = lock.set_note(
+            &SyncNote {
+                segment,
+                file,
+                offset,
+            }
+            .write(self.reader.keys()),
+        );
+    }
+
     /// Makes the log ready to be appended to at the cursor: a torn tail is moved away, a full segment sealed.
     pub fn prepare(&mut self, cursor: &mut Cursor) -> Result<Option<String>> {
         let notice = if cursor.torn {
@@ -109,6 +159,14 @@ impl LogWriter {
                 .is_some_and(|p| p.segment == cursor.segment)
         {
             self.roll_over(cursor)?;
+        } else if cursor.head.place.map(|p| p.segment) != Some(cursor.segment)
+            && !self.synced_up_to(cursor)
+        {
+            // The first commit of this segment, which another writer began and may not have lived to put its name
+            // on disk.
+            self.storage()
+                .sync_dir(LOG_FOLDER)
+                .map_err(|e| Error::io("sync log", e))?;
         }
         Ok(notice)
     }
@@ -157,7 +215,7 @@ impl LogWriter {
     fn roll_over(&mut self, cursor: &mut Cursor) -> Result<()> {
         self.sync_existing(cursor)
             .map_err(|failed| failed.error())?;
-        let manifest = &cursor.manifest;
+        let manifest = cursor.manifest.clone();
         // A crash between the steps below leaves a file that no MANIFEST names; its name is not used again.
         let names = self
             .storage()
@@ -188,6 +246,14 @@ impl LogWriter {
             generation: manifest.generation + 1,
             segments,
         };
+        // Zeros behind the last record are legal in the active segment only.
+        let full = self.active(cursor)?;
+        let sealed_name = segment_file(cursor.segment);
+        let cut = |error| Error::io(format!("seal {sealed_name}"), error);
+        if full.len().map_err(cut)? > cursor.offset {
+            full.set_len(cursor.offset).map_err(cut)?;
+            full.sync_data().map_err(cut)?;
+        }
         let name = segment_file(number);
         let header = segment_header(self.reader.identity(), self.reader.keys());
         let file = self.storage().create(&name).map_err(failed)?;
@@ -215,6 +281,11 @@ impl LogWriter {
             _ => cursor.offset,
         };
         seen.max(told).min(cursor.offset)
+    }
+
+    /// Has this writer itself seen everything up to the cursor on disk?
+    pub fn synced_up_to(&self, cursor: &Cursor) -> bool {
+        self.synced == Some((cursor.segment, cursor.offset))
     }
 
     /// How many bytes in front of the cursor this writer does not know to be on disk: `synced_before`, as a distance.
@@ -271,10 +342,46 @@ impl LogWriter {
 
     /// Makes sure that all commits up to the cursor are on disk.
     pub fn sync_existing(&mut self, cursor: &Cursor) -> Result<(), AppendFailed> {
-        if self.synced == Some((cursor.segment, cursor.offset)) || self.unsynced(cursor) == 0 {
+        if self.synced_up_to(cursor) || self.unsynced(cursor) == 0 {
             return Ok(());
         }
         self.append(cursor, &[])
+    }
+}
+
+/// How far a segment is known to be on disk: true once written, for ever, of this very file.
+struct SyncNote {
+    segment: u64,
+    file: FileIdentity,
+    offset: u64,
+}
+
+impl SyncNote {
+    fn write(&self, keys: &ArchiveKeys) -> Vec<u8> {
+        let mut note = Vec::with_capacity(64);
+        for value in [self.segment, self.file.device, self.file.inode, self.offset] {
+            note.extend_from_slice(&value.to_le_bytes());
+        }
+        let sum = blake3::keyed_hash(&keys.checksum, &note);
+        note.extend_from_slice(sum.as_bytes());
+        note
+    }
+
+    fn read(note: &[u8], keys: &ArchiveKeys) -> Option<SyncNote> {
+        let (values, sum) = note.split_at_checked(32)?;
+        if blake3::keyed_hash(&keys.checksum, values).as_bytes() != sum {
+            return None;
+        }
+        let mut input = Bytes::new(values);
+        let mut value = || input.array().map(u64::from_le_bytes).ok();
+        Some(SyncNote {
+            segment: value()?,
+            file: FileIdentity {
+                device: value()?,
+                inode: value()?,
+            },
+            offset: value()?,
+        })
     }
 }
 

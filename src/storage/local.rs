@@ -249,7 +249,18 @@ struct LocalLock {
     holder: u32,
 }
 
-impl StorageLock for LocalLock {}
+impl StorageLock for LocalLock {
+    fn note(&self) -> io::Result<Vec<u8>> {
+        let mut note = vec![0; 256];
+        let count = self.file.read_at(&mut note, 0)?;
+        note.truncate(count);
+        Ok(note)
+    }
+
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(note, 0)
+    }
+}
 
 impl Drop for LocalLock {
     fn drop(&mut self) {

@@ -13,6 +13,7 @@ use super::{FileIdentity, Storage, StorageFile, StorageLock};
 pub struct MemoryStorage {
     tree: Mutex<Tree>,
     lock: Arc<(Mutex<bool>, Condvar)>,
+    note: Arc<Mutex<Vec<u8>>>,
 }
 
 #[derive(Debug, Default)]
@@ -129,7 +130,10 @@ impl Storage for MemoryStorage {
                 .0;
         }
         *guard = true;
-        Ok(Some(Box::new(MemoryLock(self.lock.clone()))))
+        Ok(Some(Box::new(MemoryLock {
+            lock: self.lock.clone(),
+            note: self.note.clone(),
+        })))
     }
 
     fn local_dir(&self) -> Option<PathBuf> {
@@ -198,13 +202,29 @@ impl StorageFile for MemoryFile {
 }
 
 #[derive(Debug)]
-struct MemoryLock(Arc<(Mutex<bool>, Condvar)>);
+struct MemoryLock {
+    lock: Arc<(Mutex<bool>, Condvar)>,
+    note: Arc<Mutex<Vec<u8>>>,
+}
 
-impl StorageLock for MemoryLock {}
+impl StorageLock for MemoryLock {
+    fn note(&self) -> io::Result<Vec<u8>> {
+        Ok(self
+            .note
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone())
+    }
+
+    fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        *self.note.lock().unwrap_or_else(PoisonError::into_inner) = note.to_vec();
+        Ok(())
+    }
+}
 
 impl Drop for MemoryLock {
     fn drop(&mut self) {
-        let (taken, freed) = &*self.0;
+        let (taken, freed) = &*self.lock;
         *taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
         freed.notify_one();
     }

@@ -26,6 +26,10 @@ pub struct FileIdentity {
 }
 
 /// An open file. Reads and writes name their offset; nothing is buffered.
+#[allow(
+    clippy::len_without_is_empty,
+    reason = "asking for the length can fail; emptiness is not asked for"
+)]
 pub trait StorageFile: Debug + Send + Sync {
     /// Reads up to `buffer.len()` bytes at `offset`; fewer only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -42,7 +46,20 @@ pub trait StorageFile: Debug + Send + Sync {
 }
 
 /// Holds the writer's lock until it is dropped, or the process ends.
-pub trait StorageLock: Debug + Send {}
+///
+/// A lock carries a note from holder to holder. It is never synced: it may be lost or old, and whoever reads it must
+/// be able to tell.
+pub trait StorageLock: Debug + Send {
+    /// The note that an earlier holder left.
+    fn note(&self) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// Leaves a note to later holders.
+    fn set_note(&self, _note: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// A tree of files, named relative to the archive's own folder with `/` between the parts.
 pub trait Storage: Debug + Send + Sync {

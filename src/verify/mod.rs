@@ -3,18 +3,17 @@
 //! What is checked: every record's checksum, every batch, the chain of commit ids, the ends of sealed segments, the
 //! hash of every object (with [`VerifyOptions::quick`] not that), and that the index says what the log says.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::archive::{Archive, ContentCache, Fault, ObjectAt, ObjectReader};
-use crate::commit::{Op, SourceForm};
+use crate::archive::{Archive, ContentCache, Fault, ObjectAt, ObjectReader, doubt};
+use crate::commit::SourceForm;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
 use crate::index::{
     Catalog, IndexError, Recent, SqliteIndex, VersionRow, rows_of_batch, rows_of_orphans,
 };
 use crate::log::cursor::{Cursor, Event, Progress};
-use crate::log::reader::segment_file;
-use crate::log::record::StoredChange;
+use crate::log::reader::{BatchPlace, segment_file};
 
 /// How thorough to be.
 #[derive(Clone, Copy, Default)]
@@ -194,10 +193,8 @@ impl<'a> Checker<'a> {
                             } else {
                                 format!("; commits {first} to {last} are lost")
                             });
-                            if first == last {
-                                insert(rows_of_orphans(first, segment, &damage.orphans))
-                                    .map_err(Fault::into_error)?;
-                            }
+                            insert(rows_of_orphans(first, segment, &damage.orphans))
+                                .map_err(Fault::into_error)?;
                         }
                         findings.push(Finding {
                             kind,
@@ -239,7 +236,7 @@ impl<'a> Checker<'a> {
         let mut cache = ContentCache::default();
         // The records that are at fault, each with the ids of the objects that cannot be read for it.
         let mut faults: BTreeMap<(String, u64), (String, Vec<ObjectId>)> = BTreeMap::new();
-        let mut unreadable: HashMap<ObjectId, (String, u64)> = HashMap::new();
+        let mut known: HashSet<ObjectId> = HashSet::new();
         let last = self.cursor.head.seq;
         for seq in 1..=last {
             if let Some(progress) = self.options.progress
@@ -247,11 +244,24 @@ impl<'a> Checker<'a> {
             {
                 progress(seq, last);
             }
-            for (at, id) in self
+            for Reference { place, at, id } in self
                 .ask(|objects| objects_of(objects, self.archive, seq))
                 .map_err(Fault::into_error)?
             {
+                let first = known.insert(id);
+                let at = match at {
+                    Some(at) => Some(at),
+                    None if first => match self.ask(|objects| objects.find_orphan(&id)) {
+                        Ok(Some(_)) => continue,
+                        Ok(None) => None,
+                        Err(fault) => return Err(fault.into_error()),
+                    },
+                    None => continue,
+                };
                 let read = self.ask(|objects| {
+                    let Some(at) = at else {
+                        return Err(doubt(format!("no record of object {id}")));
+                    };
                     let (content, _) = objects.content(at, &mut |at| cache.get(at))?;
                     if ObjectId::of(&content.bytes) == id {
                         return Ok(content);
@@ -264,7 +274,9 @@ impl<'a> Checker<'a> {
                 match read {
                     Ok(content) => {
                         self.objects += 1;
-                        cache.put(at, content);
+                        if let Some(at) = at {
+                            cache.put(at, content);
+                        }
                     }
                     Err(fault) => {
                         let Error::Corrupt(corruption) = fault.into_error() else {
@@ -273,8 +285,11 @@ impl<'a> Checker<'a> {
                                 std::io::Error::other("an object cannot be read"),
                             ));
                         };
-                        let place = (corruption.file, corruption.offset.unwrap_or(0));
-                        unreadable.insert(id, place.clone());
+                        // What is nowhere in the log has no place but that of who needs it.
+                        let place = match corruption.offset {
+                            Some(offset) => (corruption.file, offset),
+                            None => (segment_file(place.segment), place.offset),
+                        };
                         faults
                             .entry(place)
                             .or_insert((corruption.message, Vec::new()))
@@ -288,7 +303,7 @@ impl<'a> Checker<'a> {
             let mut affects = BTreeSet::new();
             for id in ids {
                 for row in self
-                    .ask(|objects| Ok(objects.versions_with(&id)?))
+                    .ask(|objects| objects.versions_with(&id))
                     .map_err(Fault::into_error)?
                 {
                     affects.insert((row.path, row.version));
@@ -361,7 +376,8 @@ impl<'a> Checker<'a> {
             message: format!("{message}; `backstory reindex` builds it anew"),
             affects: Vec::new(),
         };
-        let mark = engine.view().mark;
+        // Writers go on meanwhile: compare what both have read.
+        let mark = engine.view().mark.min(self.cursor.head.seq);
         let theirs = engine
             .index
             .lock()
@@ -421,12 +437,21 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// The objects that a commit stored, with their ids.
+/// An object that a change needs.
+struct Reference {
+    /// The batch of the change.
+    place: BatchPlace,
+    /// Where the change's own commit stored it, if it did.
+    at: Option<ObjectAt>,
+    id: ObjectId,
+}
+
+/// The objects that the changes of a commit need.
 fn objects_of(
     objects: &ObjectReader<'_>,
     archive: &Archive,
     seq: u64,
-) -> Result<Vec<(ObjectAt, ObjectId)>, Fault> {
+) -> Result<Vec<Reference>, Fault> {
     let place = match objects.catalog.commit(seq)? {
         Some(row) if row.record_len > 0 => row.place(),
         _ => return Ok(Vec::new()),
@@ -434,37 +459,19 @@ fn objects_of(
     let record = archive.engine.reader.commit(place)?;
     let changes = archive.engine.reader.changes(place, &record)?;
     let mut found = Vec::new();
-    for StoredChange {
-        change,
-        object_len,
-        source_len,
-    } in &changes
-    {
-        let Some(content) = change
-            .content
-            .filter(|_| !matches!(change.op, Op::Tag | Op::TagDelete))
-        else {
+    let mut ordinal = 0;
+    let mut add = |id, len| {
+        let at = (len > 0).then_some(ObjectAt { seq, ordinal });
+        ordinal += u64::from(len > 0);
+        found.push(Reference { place, at, id });
+    };
+    for stored in &changes {
+        let Some(content) = stored.change.content else {
             continue;
         };
-        if *object_len > 0 {
-            found.push((
-                ObjectAt {
-                    seq,
-                    ordinal: found.len() as u64,
-                },
-                content.object,
-            ));
-        }
-        if let SourceForm::Object(source) = content.source
-            && *source_len > 0
-        {
-            found.push((
-                ObjectAt {
-                    seq,
-                    ordinal: found.len() as u64,
-                },
-                source,
-            ));
+        add(content.object, stored.object_len);
+        if let SourceForm::Object(source) = content.source {
+            add(source, stored.source_len);
         }
     }
     Ok(found)

@@ -23,8 +23,7 @@ use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::storage::files;
 
-/// The name of the folder that an archive is in.
-pub const ARCHIVE_FOLDER: &str = ".backstory";
+pub use crate::log::format::ARCHIVE_FOLDER;
 
 /// An archive together with the files that stand beside it.
 #[derive(Clone)]

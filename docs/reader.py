@@ -1,0 +1,516 @@
+#!/usr/bin/env python3
+"""A stand-alone reader of Backstory archives (format.md). It changes nothing in them.
+
+    reader.py ARCHIVE                                   the history, one JSON object a line
+    reader.py ARCHIVE cat [--canonical] PATH VERSION    the document as it was saved, or its canonical form
+    reader.py ARCHIVE verify                            checks everything
+    reader.py ARCHIVE dump FOLDER                       every version as FOLDER/N.source and FOLDER/N.canonical
+
+ARCHIVE is the folder that holds .backstory, or .backstory itself.
+Needs Python 3.9 and two packages: pip install zstandard blake3
+Exit codes: 0 fine, 1 damaged or not found, 2 wrong usage, 6 the archive holds something this reader does not know.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Iterator, NamedTuple, Optional
+
+import zstandard
+from blake3 import blake3
+
+HEADER, OBJECT, CHANGES, COMMIT = 1, 2, 3, 4            # types of records
+OPS = {1: "save", 2: "rollback", 3: "delete", 4: "undelete", 5: "rename", 6: "rename-away",
+       7: "undo", 8: "redo", 9: "tag", 10: "tag-delete"}
+SAVE, DELETE, TAG = 1, 3, 9
+FORM, TAGGED, CONTENT, KNOWN_FLAGS = 0b11, 0b100, 0b10000, 0b11111
+FORM_CANONICAL, FORM_APART = 1, 3
+GROUP = 32                                              # changes in one changes record
+MAX_OBJECT, MAX_WINDOW, MAX_BLOCK, CACHE_SIZE = 2**32 - 1, 128 << 20, 128 << 10, 128 << 20
+TOKEN = rb'"[^"\\]*(?:\\.[^"\\]*)*"|\[\]|\{\}|[\[\]{},:]|[^\[\]{},:"]+'
+TAGGED_NUMBER = rb'\{"\$number":"(NaN|-?Infinity)"\}'
+
+
+class Unsupported(Exception):
+    """Something that this reader does not know."""
+
+
+class Wrong(ValueError):
+    """Something that is not as it should be; `offset` is where a record or batch is not whole."""
+
+    def __init__(self, what: str, offset: int = 0):
+        super().__init__(what)
+        self.offset = offset
+
+
+class Cursor:
+    """Takes fields from bytes and never reaches beyond their end."""
+
+    def __init__(self, data: bytes, pos: int = 0):
+        self.data, self.pos = data, pos
+
+    def take(self, n: int) -> bytes:
+        if n > len(self.data) - self.pos:
+            raise Wrong("a field reaches beyond the end of its record")
+        self.pos += n
+        return self.data[self.pos - n:self.pos]
+
+    def uvar(self) -> int:
+        n = 0
+        for shift in range(0, 70, 7):
+            byte = self.take(1)[0]
+            n |= (byte & 0x7F) << shift
+            if byte < 0x80 and n < 2**64 and (byte or not shift):
+                return n
+            if byte < 0x80:
+                break
+        raise Wrong("not a valid number")
+
+    def ivar(self) -> int:
+        n = self.uvar()
+        return (n >> 1) ^ -(n & 1)
+
+    def text(self) -> str:
+        return self.take(self.uvar()).decode()
+
+    def finish(self) -> None:
+        if self.pos != len(self.data):
+            raise Wrong("a record holds more than its fields")
+
+
+class Record(NamedTuple):
+    type: int
+    body: bytes
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+
+class Object(NamedTuple):
+    id: bytes
+    place: str
+    encoding: int
+    base: tuple[int, int]
+    payload: bytes
+
+
+class Commit(NamedTuple):
+    id: bytes
+    seq: int
+    recorded: int
+    time: int
+    author: Optional[str]
+    message: Optional[str]
+
+
+@dataclass
+class Version:
+    path: str
+    version: int
+    op: int
+    flags: int
+    id: Optional[bytes] = None
+    source: Optional[bytes] = None
+    commit: Optional[Commit] = None
+
+
+class Archive:
+    def __init__(self, folder: Path, check_objects: bool):
+        self.folder = folder / ".backstory" if (folder / ".backstory").is_dir() else folder
+        self.check_objects = check_objects
+        self.problems: list[str] = []
+        self.versions: list[Version] = []
+        self.objects: dict[tuple[int, int], Object] = {}        # by seq and place in the batch
+        self.first: dict[bytes, tuple[int, int]] = {}           # where an object stands first in the log
+        self.cache: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self.cached = self.commits = self.seq = self.recorded = 0
+        self.gap = False                                        # damage may have swallowed commits
+        self.read_identity()
+        self.head = derive("archive identity", self.identity)
+        self.read_log()
+
+    def keyed(self, data: bytes) -> bytes:
+        return blake3(data, key=self.key).digest()
+
+    def report(self, segment: str, offset: int, what: object) -> None:
+        self.problems.append(f"segment {segment} offset {offset}: {what}")
+        self.gap = True
+
+    def read_identity(self) -> None:
+        line = (self.folder / "archive.json").read_bytes()
+        try:
+            identity, self.identity = json.loads(line), line[:-1]
+            format, features, archive_id = identity["format"], identity["required"], bytes.fromhex(identity["archive"])
+            if line[-1:] != b"\n" or identity["name"] != "backstory" or len(archive_id) != 16:
+                raise Wrong("a member is not as it should be")
+        except (ValueError, LookupError, TypeError) as error:
+            raise Wrong(f"archive.json is not the identity of an archive: {error}") from None
+        if format != 0 or features:
+            raise Unsupported(f"the archive has format {format} and features {features}, this reader knows 0 and none")
+        self.key = derive("record checksum", archive_id)
+        self.marker = bytes([COMMIT]) + derive("commit marker", archive_id)[:4]
+
+    def read_log(self) -> None:
+        first, _, rest = (self.folder / "log" / "MANIFEST").read_bytes().partition(b"\n")
+        if rest != f"{self.keyed(first).hex()}\n".encode():
+            raise Wrong("the checksum of log/MANIFEST does not hold")
+        *sealed, active = json.loads(first)["segments"]
+        for segment in [*sealed, active]:
+            name = f"{segment['number']:08}.seg"
+            file = self.folder / "log" / name
+            if not file.exists():
+                self.report(name, 0, "the file is missing")
+                continue
+            data = file.read_bytes()
+            if segment["first_seq"] != self.seq + 1 and not self.gap:
+                self.report(name, 0, f"begins with commit {segment['first_seq']} instead of {self.seq + 1}")
+            if segment is active:
+                self.read_segment(name, data, active=True)
+                continue
+            length = segment["sealed_length"]
+            if len(data) < length:
+                self.report(name, len(data), f"ends before its sealed length of {length}")
+            self.read_segment(name, data[:length], active=False)
+            if segment["last_commit"] != self.head.hex() and not self.gap:
+                self.report(name, length, "does not end with the commit that MANIFEST names")
+
+    def read_segment(self, name: str, data: bytes, active: bool) -> None:
+        pos = 0
+        while pos < len(data):
+            try:
+                records = self.read_batch(data, pos)
+            except Wrong as broken:
+                behind = list(self.commits_behind(data, broken.offset))
+                if active and all(synced <= broken.offset for _, synced in behind):
+                    if data[pos:].strip(b"\0"):
+                        print(f"note: segment {name} has a torn tail from offset {pos}", file=sys.stderr)
+                    return
+                self.report(name, broken.offset, broken)
+                pos = behind[0][0] if behind else len(data)
+                continue
+            try:
+                if records[-1].type == COMMIT:
+                    self.read_commit(name, records)
+                elif records[-1].body != self.identity:
+                    raise Wrong("the header record does not hold what archive.json does")
+            except ValueError as error:
+                self.report(name, records[-1].start, error)
+            pos = records[-1].end
+
+    def read_record(self, data: bytes, start: int) -> Record:
+        try:
+            cursor = Cursor(data, start)
+            kind = cursor.take(1)[0]
+            if kind == COMMIT and cursor.take(4) != self.marker[1:]:
+                raise Wrong("not a commit of this archive")
+            body = cursor.take(cursor.uvar())
+            checksum = self.keyed(data[start:cursor.pos])[:4 if kind == OBJECT else 8]
+            if cursor.take(len(checksum)) != checksum:
+                raise Wrong("the checksum does not hold")
+        except Wrong as error:
+            raise Wrong(f"the record is not whole: {error}", start) from None
+        if kind not in (HEADER, OBJECT, CHANGES, COMMIT):
+            raise Unsupported(f"a record at offset {start} has the unknown type {kind}")
+        return Record(kind, body, start, cursor.pos)
+
+    def read_batch(self, data: bytes, start: int) -> list[Record]:
+        """The records of the batch at `start`, or the one header record there."""
+        records = [self.read_record(data, start)]
+        while records[-1].type in (OBJECT, CHANGES):
+            records.append(self.read_record(data, records[-1].end))
+        last = records[-1]
+        if last.type == HEADER and len(records) > 1:
+            raise Wrong("a header record inside a batch", last.start)
+        try:
+            if last.type == COMMIT and self.batch_start(data, last)[0] != start:
+                raise Wrong("the batch does not begin where its commit says")
+        except Wrong as error:
+            raise Wrong(str(error), start) from None
+        return records
+
+    def batch_start(self, data: bytes, record: Record) -> tuple[int, int]:
+        """Where the batch of a commit record begins, once its checksum holds, and its `synced_before`."""
+        cursor = Cursor(record.body)
+        before, unsynced = cursor.uvar(), cursor.uvar()
+        start = record.start - before
+        if before and (start < 0 or cursor.take(8) != self.keyed(data[start:record.start])[:8]):
+            raise Wrong("the checksum of the batch does not hold")
+        return start, start - unsynced
+
+    def commits_behind(self, data: bytes, offset: int) -> Iterator[tuple[int, int]]:
+        pos = data.find(self.marker, offset)
+        while pos >= 0:
+            try:
+                start, synced_before = self.batch_start(data, self.read_record(data, pos))
+                if start > offset:
+                    yield start, synced_before
+            except Wrong:
+                pass
+            pos = data.find(self.marker, pos + 1)
+
+    def read_commit(self, segment: str, records: list[Record]) -> None:
+        cursor = Cursor(records[-1].body)
+        before, _ = cursor.uvar(), cursor.uvar()
+        cursor.take(8 if before else 0)
+        parents = [cursor.take(32) for _ in range(cursor.uvar())]
+        seq, recorded = cursor.uvar(), cursor.ivar()
+        time, fields = recorded + cursor.ivar(), {}
+        for _ in range(cursor.uvar()):
+            tag = cursor.uvar()
+            if tag <= max(fields, default=-1):
+                raise Wrong("the fields are not in order")
+            fields[tag] = cursor.take(cursor.uvar())
+        versions, leaves = self.read_changes(segment, seq, cursor, records)
+        field_bytes = b"".join(le64(tag) + le64(len(value)) + value for tag, value in fields.items())
+        commit = Commit(
+            derive("commit id", le64(len(parents)) + b"".join(parents) + le64(seq) + le64(recorded) + le64(time)
+                   + derive("commit fields", field_bytes) + le64(len(leaves)) + merkle_root(leaves)),
+            seq, recorded, time, *(fields[tag].decode() if tag in fields else None for tag in (1, 2)))
+        for version in versions:
+            version.commit = commit
+        self.versions += versions
+        follows = self.gap and seq > self.seq or parents[:1] == [self.head] and seq == self.seq + 1
+        in_time = recorded >= self.recorded or not self.commits
+        self.head, self.seq, self.recorded, self.gap = commit.id, seq, recorded, False
+        self.commits += 1
+        if not follows or not in_time:
+            raise Wrong(f"commit {seq} does not follow the one in front")
+
+    def read_changes(self, segment: str, seq: int, cursor: Cursor,
+                     records: list[Record]) -> tuple[list[Version], list[bytes]]:
+        objects = [record for record in records if record.type == OBJECT]
+        groups = [record for record in records if record.type == CHANGES]
+        count, used, used_bytes, root = cursor.uvar(), 0, 0, None
+        if records[:-1] != objects + groups or len(groups) != (-(-count // GROUP) if count > GROUP else 0):
+            raise Wrong("the batch does not hold the records that its commit needs")
+        if groups:
+            root = cursor.take(32)
+            if [cursor.uvar() for _ in groups] != [group.size for group in groups]:
+                raise Wrong("a changes record has not the length that its commit says")
+            cursor.finish()
+        versions: list[Version] = []
+        leaves: list[bytes] = []
+        for number in range(len(groups) or 1):
+            here = min(GROUP, count - len(leaves))
+            if groups:
+                cursor = Cursor(groups[number].body)
+                expected = [len(leaves), used, used_bytes, here]
+                if [cursor.uvar() for _ in expected] != expected:
+                    raise Wrong("a changes record is not in its place")
+            for _ in range(here):
+                start = cursor.pos
+                version = read_change(cursor)
+                leaves.append(derive("change leaf", cursor.data[start:cursor.pos]))
+                if version.op < TAG:
+                    versions.append(version)
+                for id in filter(None, (version.id, version.source)):
+                    length = cursor.uvar()
+                    if length == 0 and id not in self.first:
+                        self.problems.append(f"no record in front of commit {seq} holds object {id.hex()}")
+                    elif length:
+                        if used == len(objects) or objects[used].size != length:
+                            raise Wrong(f"the record of object {id.hex()} is not in its place")
+                        self.read_object(segment, (seq, used), objects[used], id)
+                        used, used_bytes = used + 1, used_bytes + length
+            cursor.finish()
+        paths = [version.path.encode() for version in versions]
+        if paths != sorted(set(paths)) or used != len(objects):
+            raise Wrong("the changes are not in order, or an object belongs to none")
+        if root and root != merkle_root(leaves):
+            raise Wrong("the Merkle root does not hold")
+        return versions, leaves
+
+    def read_object(self, segment: str, key: tuple[int, int], record: Record, id: bytes) -> None:
+        cursor, base, place = Cursor(record.body), key, f"segment {segment} offset {record.start}"
+        encoding = cursor.take(1)[0]
+        if encoding > 2:
+            raise Unsupported(f"the object at {place} has the unknown encoding {encoding}")
+        if encoding == 2:
+            cursor.uvar()
+            base = (key[0] - cursor.uvar(), cursor.uvar())
+            if base >= key:
+                raise Wrong(f"the object at {place} rests on a later one")
+        self.objects[key] = Object(id, place, encoding, base, record.body[cursor.pos:])
+        self.first.setdefault(id, key)
+        if self.check_objects:
+            try:
+                self.content(key)
+            except Wrong as error:
+                self.problems.append(f"{place}: {error}")
+
+    def content(self, key: tuple[int, int]) -> bytes:
+        """The content of an object: down to a base that is known or stands alone, then up again."""
+        chain = []
+        while key not in self.cache:
+            if key not in self.objects:
+                raise Wrong(f"object {key[1]} of commit {key[0]} is missing, and others rest on it")
+            chain.append(key)
+            if self.objects[key].encoding != 2:
+                break
+            key = self.objects[key].base
+        content = self.cache.get(key, b"")
+        for key in reversed(chain):
+            item = self.objects[key]
+            content = item.payload if item.encoding == 0 else decode_frame(item, content)
+            if blake3(content).digest() != item.id:
+                raise Wrong(f"the object at {item.place} is not what its id says")
+            self.cache[key] = content
+            self.cached += len(content)
+        while self.cached > CACHE_SIZE:
+            self.cached -= len(self.cache.popitem(last=False)[1])
+        return content
+
+    def find(self, id: bytes) -> bytes:
+        if id not in self.first:
+            raise Wrong(f"no record holds object {id.hex()}")
+        return self.content(self.first[id])
+
+    def canonical(self, version: Version) -> bytes:
+        return self.find(version.id)
+
+    def source(self, version: Version) -> bytes:
+        if version.source:
+            return self.find(version.source)
+        canonical = self.canonical(version)
+        return canonical if version.flags & FORM == FORM_CANONICAL else pretty(canonical, version.flags & TAGGED)
+
+
+def derive(context: str, data: bytes) -> bytes:
+    return blake3(data, derive_key_context="backstory 2026-11 " + context).digest()
+
+
+def le64(n: int) -> bytes:
+    return (n % 2**64).to_bytes(8, "little")
+
+
+def merkle_root(leaves: list[bytes]) -> bytes:
+    if not leaves:
+        raise Wrong("a commit without changes")
+    if len(leaves) == 1:
+        return leaves[0]
+    left = 1 << (len(leaves) - 1).bit_length() - 1
+    return derive("change node", merkle_root(leaves[:left]) + merkle_root(leaves[left:]))
+
+
+def read_change(cursor: Cursor) -> Version:
+    op, flags = cursor.take(2)
+    if op not in OPS or flags & ~KNOWN_FLAGS:
+        raise Unsupported(f"a change has the unknown operation {op} or unknown flags {flags:#x}")
+    version = Version(version=cursor.uvar(), path=cursor.text(), op=op, flags=flags)
+    if flags & CONTENT:
+        version.id = cursor.take(32)
+        version.source = cursor.take(32) if flags & FORM == FORM_APART else None
+    if op not in (SAVE, DELETE):
+        cursor.uvar()
+        cursor.text()
+    return version
+
+
+def decode_frame(item: Object, base: bytes) -> bytes:
+    frame = b"\x28\xb5\x2f\xfd" + item.payload
+    try:
+        size = zstandard.get_frame_parameters(frame).content_size
+        if size > min(MAX_OBJECT, len(frame) * MAX_BLOCK):      # also where the size is not known
+            raise Wrong(f"the object at {item.place} claims {size} bytes")
+        prefix = zstandard.ZstdCompressionDict(base, zstandard.DICT_TYPE_RAWCONTENT) if item.encoding == 2 else None
+        decoder = zstandard.ZstdDecompressor(dict_data=prefix, max_window_size=MAX_WINDOW)
+        return decoder.decompress(frame, allow_extra_data=False)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise Wrong(f"the object at {item.place} cannot be decoded: {error}") from None
+
+
+def pretty(canonical: bytes, tagged: int) -> bytes:
+    """The pretty form of a document. Strings and numbers stay as they stand."""
+    out, line = [], b"\n"
+    for match in re.finditer(TAGGED_NUMBER + b"|" + TOKEN if tagged else TOKEN, canonical):
+        token = match[match.lastindex or 0]
+        if token in (b"[", b"{"):
+            line += b"  "
+            token += line
+        elif token in (b"]", b"}"):
+            line = line[:-2]
+            token = line + token
+        elif token in (b",", b":"):
+            token += line if token == b"," else b" "
+        out.append(token)
+    return b"".join(out) + b"\n"
+
+
+def rfc3339(micros: int) -> str:
+    unit = "seconds" if micros % 10**6 == 0 else "milliseconds" if micros % 1000 == 0 else "microseconds"
+    try:
+        return (datetime(1970, 1, 1) + timedelta(microseconds=micros)).isoformat(timespec=unit) + "Z"
+    except OverflowError:
+        return f"{micros} microseconds"
+
+
+def history_line(version: Version) -> str:
+    commit = version.commit
+    return json.dumps({
+        "path": version.path, "version": version.version, "op": OPS[version.op],
+        "id": version.id and version.id.hex(), "source": version.source and version.source.hex(),
+        "commit": commit.id.hex(), "seq": commit.seq, "time": rfc3339(commit.time),
+        "recorded": rfc3339(commit.recorded), "author": commit.author, "message": commit.message})
+
+
+def main() -> int:
+    usage = argparse.ArgumentParser(description="Reads a Backstory archive.")
+    usage.add_argument("archive", type=Path)
+    commands = usage.add_subparsers(dest="command")
+    cat = commands.add_parser("cat")
+    cat.add_argument("--canonical", action="store_true")
+    cat.add_argument("path")
+    cat.add_argument("version", type=int)
+    commands.add_parser("verify")
+    commands.add_parser("dump").add_argument("folder", type=Path)
+    args = usage.parse_args()
+
+    archive = Archive(args.archive, check_objects=args.command in (None, "verify"))
+    with_content = [version for version in archive.versions if version.id]
+    if args.command == "cat":
+        found = [v for v in with_content if v.path == args.path and v.version == args.version]
+        if not found:
+            raise Wrong(f"there is no content at version {args.version} of {args.path}")
+        sys.stdout.buffer.write(archive.canonical(found[0]) if args.canonical else archive.source(found[0]))
+    elif args.command == "dump":
+        args.folder.mkdir(parents=True, exist_ok=True)
+        for n, version in enumerate(with_content, 1):
+            try:
+                (args.folder / f"{n}.canonical").write_bytes(archive.canonical(version))
+                (args.folder / f"{n}.source").write_bytes(archive.source(version))
+            except Wrong as error:
+                archive.problems.append(f"version {version.version} of {version.path}: {error}")
+    elif args.command is None:
+        for version in archive.versions:
+            print(history_line(version))
+    elif not archive.problems:
+        print(f"ok: {archive.commits} commits, {len(archive.versions)} versions, {len(archive.objects)} objects, "
+              f"head {archive.head.hex()}")
+    sys.stdout.flush()
+    for problem in archive.problems:
+        print(problem, file=sys.stderr)
+    return 1 if archive.problems else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Unsupported as error:
+        print(error, file=sys.stderr)
+        sys.exit(6)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        print(f"the archive cannot be read: {error or type(error).__name__}", file=sys.stderr)
+        sys.exit(1)
