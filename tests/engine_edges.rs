@@ -263,8 +263,10 @@ fn the_same_document_on_many_paths_costs_the_same_each_time() {
         times.push(start.elapsed());
     }
     assert_eq!(archive.stats().unwrap().objects, 1);
-    assert!(
-        times[7] < times[1] * 4 + std::time::Duration::from_millis(200),
-        "{times:?}"
+    // A busy machine slows single rounds down: compare the best late one with the worst early one.
+    let (early, late) = (
+        times[..2].iter().max().unwrap(),
+        times[5..].iter().min().unwrap(),
     );
+    assert!(*late < *early * 4, "{times:?}");
 }

@@ -187,11 +187,11 @@ fn an_older_index_catches_up_and_a_newer_one_is_evidence() {
     let running = Archive::open(dir.path()).unwrap();
     let cut = fs::OpenOptions::new().write(true).open(&log).unwrap();
     cut.set_len(short.len() as u64).unwrap();
-    // Whether a handle that stands open meets the shorter log or one that is opened now, the loss is told.
-    for archive in [running, Archive::open(dir.path()).unwrap()] {
-        assert_eq!(source(&archive, "a.json", 1).unwrap(), b"{\"n\": 0}");
+    // Whether a handle that stands open meets the shorter log first or one that is opened then, the loss is told.
+    let check = |archive: &Archive| {
+        assert_eq!(source(archive, "a.json", 1).unwrap(), b"{\"n\": 0}");
         assert!(archive.head().unwrap().seq < newest.seq);
-        let report = verify(&archive, &VerifyOptions::default()).unwrap();
+        let report = verify(archive, &VerifyOptions::default()).unwrap();
         let told = report
             .findings
             .iter()
@@ -201,7 +201,9 @@ fn an_older_index_catches_up_and_a_newer_one_is_evidence() {
             told.message.contains(&newest.commit.to_string()),
             "{told:?}"
         );
-    }
+    };
+    check(&running);
+    check(&Archive::open(dir.path()).unwrap());
     let again = Archive::open(dir.path()).unwrap();
     assert_eq!(
         verify(&again, &VerifyOptions::default())
@@ -338,4 +340,27 @@ fn a_wrong_column_never_gives_a_wrong_answer() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_segment_without_a_commit_is_no_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    Archive::create(dir.path()).unwrap();
+    fs::write(
+        dir.path().join(".backstory/settings.json"),
+        "{\"segment_bytes\": 1024}",
+    )
+    .unwrap();
+    let archive = Archive::open(dir.path()).unwrap();
+    let second = dir.path().join(".backstory/log/00000002.seg");
+    let mut n = 0;
+    while !second.exists() {
+        n += 1;
+        save(&archive, "a.json", &n.to_string());
+        // Begins the new segment where one is due, and has nothing to write to it.
+        save(&archive, "a.json", &n.to_string());
+    }
+    archive.reindex().unwrap();
+    let before = answers(&archive);
+    assert!(same(dir.path(), &before, "an empty segment").is_empty());
 }

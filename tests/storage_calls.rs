@@ -88,6 +88,38 @@ fn a_new_handle_covers_what_the_last_one_may_have_left_and_no_more() {
 }
 
 #[test]
+fn what_a_killed_writer_left_is_written_again_before_an_answer_rests_on_it() {
+    for document in ["\"left\"", "\"new\""] {
+        let inner = Arc::new(MemoryStorage::new());
+        save(&Archive::create_on(inner.clone()).unwrap(), "p", "0");
+        let before = inner.read("log/00000001.seg").unwrap().len() as u64;
+        let storage = Tapped::around(inner.clone());
+        let killed = Archive::open_on(storage.clone()).unwrap();
+        storage.taps.fail_after_write();
+        assert!(try_save(&killed, "p", "\"left\"").is_err());
+        storage.taps.heal();
+        let left = inner.read("log/00000001.seg").unwrap();
+        let next = Archive::open_on(storage.clone()).unwrap();
+        storage.taps.take();
+        storage.taps.take_written();
+        let saved = save(&next, "p", document);
+        let new = if document == "\"left\"" {
+            Status::Unchanged
+        } else {
+            Status::Saved
+        };
+        assert_eq!(saved.status, new);
+        let (start, bytes) = storage.taps.take_written().remove(0);
+        assert!(start <= before, "{start} {before}");
+        let start = start as usize;
+        assert_eq!(bytes[..left.len() - start], left[start..]);
+        assert_eq!(storage.taps.count(Call::Sync), 1);
+        let last = storage.taps.take().pop().map(|(call, _)| call);
+        assert_ne!(last, Some(Call::Write));
+    }
+}
+
+#[test]
 fn reading_changes_nothing() {
     let storage = Tapped::new();
     let archive = Archive::create_on(storage.clone()).unwrap();

@@ -198,12 +198,15 @@ fn a_commit_that_was_seen_and_then_taken_back_is_replaced_in_every_handle() {
     let (inner, _) = sample();
     let before = inner.read(SEGMENT).unwrap().len();
     let reader = Archive::open_on(inner.clone()).unwrap();
+    let late = Archive::open_on(inner.clone()).unwrap();
     // A writer dies between its write and its sync; the reader looks.
     let storage = Tapped::around(inner.clone());
     let killed = Archive::open_on(storage.clone()).unwrap();
     storage.taps.fail_after_write();
     assert!(try_save(&killed, "p", "\"aaaa\"").is_err());
-    assert_eq!(source(&reader, "p", 4).unwrap(), b"\"aaaa\"");
+    for handle in [&reader, &late] {
+        assert_eq!(source(handle, "p", 4).unwrap(), b"\"aaaa\"");
+    }
     // The power goes, and of what was never synced nothing is left. Another commit of the same length takes its place.
     let len = inner.read(SEGMENT).unwrap().len();
     inner
@@ -214,11 +217,13 @@ fn a_commit_that_was_seen_and_then_taken_back_is_replaced_in_every_handle() {
     let writer = Archive::open_on(inner.clone()).unwrap();
     save(&writer, "p", "\"bbbb\"");
     assert_eq!(inner.read(SEGMENT).unwrap().len(), len);
+    // Nothing of what this handle asks before it writes lies in that commit.
+    assert_eq!(save(&late, "another", "1").seq, 5);
     assert_eq!(source(&reader, "p", 4).unwrap(), b"\"bbbb\"");
     let saved = save(&reader, "p", "\"cccc\"");
     assert_eq!(saved.version, 5);
     assert_eq!(reader.head().unwrap(), writer.head().unwrap());
-    for archive in [&reader, &writer, &Archive::open_on(inner).unwrap()] {
+    for archive in [&reader, &late, &writer, &Archive::open_on(inner).unwrap()] {
         assert_eq!(source(archive, "p", 4).unwrap(), b"\"bbbb\"");
         assert_eq!(source(archive, "p", 5).unwrap(), b"\"cccc\"");
         whole(archive);

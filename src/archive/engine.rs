@@ -1,7 +1,7 @@
 //! What an open archive is made of: the log, the index, and the view of both that reads go by.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -92,6 +92,8 @@ pub(crate) struct Engine {
     pub writer: Mutex<LogWriter>,
     pub queue: Queue,
     cache: Mutex<ContentCache>,
+    /// Building the index anew did not help: the log itself is damaged, and each doubt need not be paid for again.
+    damaged: AtomicBool,
     /// Goes up when the log turns out to be another than the one that was read.
     reading: AtomicU64,
     notices: Mutex<Vec<String>>,
@@ -138,6 +140,7 @@ impl Engine {
             }),
             queue: Queue::default(),
             cache: Mutex::default(),
+            damaged: AtomicBool::new(false),
             reading: AtomicU64::new(0),
             notices: Mutex::new(notices),
             process: std::process::id(),
@@ -217,6 +220,7 @@ impl Engine {
     /// Reads the log anew: it is not the one that was read before.
     pub fn start_over(&self, view: &mut View) -> Result<()> {
         self.reading.fetch_add(1, Ordering::SeqCst);
+        self.damaged.store(false, Ordering::SeqCst);
         self.lock_cache().forget_from(0);
         self.reader.forget_files();
         *view = self.load_view(Some("the log is not the one that was read before"))?;
@@ -411,6 +415,7 @@ impl Engine {
     /// Builds the index anew whatever it says; the number of commits.
     pub fn reindex(&self) -> Result<u64> {
         self.check_process()?;
+        self.damaged.store(false, Ordering::SeqCst);
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         let (mark, missing) = {
             let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
@@ -434,6 +439,9 @@ impl Engine {
             match question(&self.catalog(&view)) {
                 Ok(answer) => return Ok(answer),
                 Err(Fault::Error(error)) => return Err(error),
+                Err(Fault::Doubt(error)) if self.damaged.load(Ordering::SeqCst) => {
+                    return Err(error);
+                }
                 Err(fault) => fault,
             }
         };
@@ -455,7 +463,12 @@ impl Engine {
                 self.notice(format!("index rebuilt: {reason}"));
                 Ok(answer)
             }
-            Err(again) => Err(again.into_error()),
+            Err(again) => {
+                if matches!(again, Fault::Doubt(_)) {
+                    self.damaged.store(true, Ordering::SeqCst);
+                }
+                Err(again.into_error())
+            }
         }
     }
 

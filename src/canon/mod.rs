@@ -44,7 +44,7 @@ pub enum NanMode {
     Reject,
     /// Each becomes an object: `{"$number":"NaN"}`, `{"$number":"Infinity"}` or `{"$number":"-Infinity"}`.
     ///
-    /// [`render`] with `untag` turns them back. A document that holds such a literal and also a genuine object of
+    /// [`render()`] with `untag` turns them back. A document that holds such a literal and also a genuine object of
     /// exactly that content is refused with [`CanonErrorKind::AmbiguousTag`].
     Tag,
 }

@@ -29,7 +29,7 @@ const PLAIN_ZEROS: usize = 5;
 pub(super) struct Token {
     /// Position behind the token.
     pub(super) end: usize,
-    /// The token is its own canonical form. False says only that it may not be: [`write`] decides.
+    /// The token is its own canonical form. False says only that it may not be: [`write()`] decides.
     pub(super) canonical: bool,
 }
 

@@ -9,14 +9,14 @@ use super::rows::{Mark, Rows};
 use crate::id::ObjectId;
 
 /// Changes with the tables below: an index of another schema is built anew.
-pub(super) const SCHEMA: i64 = 3;
+pub(super) const SCHEMA: i64 = 4;
 pub(super) const TABLES: &str = "
     CREATE TABLE mark(
         one INTEGER PRIMARY KEY CHECK (one = 1),
         archive BLOB NOT NULL, place TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL,
         generation INTEGER NOT NULL, segment INTEGER NOT NULL, end INTEGER NOT NULL,
         seq INTEGER NOT NULL, id BLOB NOT NULL, recorded INTEGER NOT NULL, synced_before INTEGER NOT NULL,
-        batch INTEGER, before INTEGER, record_len INTEGER,
+        batch_segment INTEGER, batch INTEGER, before INTEGER, record_len INTEGER,
         lost TEXT);
     CREATE TABLE commits(
         seq INTEGER PRIMARY KEY, segment INTEGER NOT NULL, offset INTEGER NOT NULL, before INTEGER NOT NULL,
@@ -52,7 +52,7 @@ pub(super) fn write_mark(connection: &Connection, mark: &Mark) -> rusqlite::Resu
     connection
         .prepare_cached(
             "UPDATE mark SET generation = ?1, segment = ?2, end = ?3, seq = ?4, id = ?5, recorded = ?6,
-                synced_before = ?7, batch = ?8, before = ?9, record_len = ?10",
+                synced_before = ?7, batch = ?8, before = ?9, record_len = ?10, batch_segment = ?11",
         )?
         .execute(params![
             to_sql(mark.generation),
@@ -65,6 +65,8 @@ pub(super) fn write_mark(connection: &Connection, mark: &Mark) -> rusqlite::Resu
             place.map(|p| to_sql(p.offset)),
             place.map(|p| to_sql(p.before)),
             place.map(|p| to_sql(p.record_len)),
+            // Not always the segment that was read last: a new one has no commit yet.
+            place.map(|p| to_sql(p.segment)),
         ])?;
     Ok(())
 }

@@ -165,14 +165,15 @@ impl SqliteIndex {
     }
 
     fn read_mark(&self) -> Answer<Mark> {
-        let sql = "SELECT generation, segment, end, seq, id, recorded, synced_before, batch, before, record_len FROM mark";
+        let sql = "SELECT generation, segment, end, seq, id, recorded, synced_before, batch, before, record_len,
+                   batch_segment FROM mark";
         let mark = self.connection.prepare_cached(sql)?.query_row([], |row| {
             let segment = number(row, 1)?;
             let id: [u8; 32] = row.get(4)?;
             let place = match row.get::<_, Option<i64>>(7)? {
                 None => None,
                 Some(offset) => Some(BatchPlace {
-                    segment,
+                    segment: number(row, 10)?,
                     offset: offset.cast_unsigned(),
                     before: number(row, 8)?,
                     record_len: number(row, 9)?,

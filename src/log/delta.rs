@@ -8,7 +8,7 @@ use super::format::*;
 use super::record::ObjectRecord;
 
 /// How hard zstd tries.
-const LEVEL: i32 = 3;
+const LEVEL: i32 = 6;
 /// Up to this many bytes of prefix and content together, the windows that zstd picks by itself reach the prefix.
 const PLAIN_WINDOW: usize = 2 << 20;
 /// The largest window, as a power of two, that this crate asks for and accepts (128 MiB).

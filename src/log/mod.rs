@@ -1,6 +1,6 @@
 //! The log: append-only segments, the only truth of an archive.
 //!
-//! [`format`] has the constants, `record` the records, `batch` the atomic unit made of them, `scan` what a stretch
+//! [`mod@format`] has the constants, `record` the records, `batch` the atomic unit made of them, `scan` what a stretch
 //! of a segment holds, `manifest` the list of segments, `reader` reads them, `cursor` follows them and `writer`
 //! appends; `delta` turns objects into frames and back. `docs/format.md` describes the bytes.
 

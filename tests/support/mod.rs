@@ -41,6 +41,7 @@ struct Plan {
     die_after: Option<usize>,
     die_at_write: bool,
     sync_takes: Duration,
+    written: Vec<(u64, Vec<u8>)>,
 }
 
 #[derive(Debug, Default)]
@@ -94,12 +95,18 @@ impl Taps {
     /// Ends all failing; was a failure planned and never met?
     pub fn heal(&self) -> bool {
         let mut plan = self.0.lock().unwrap();
+        plan.die_at_write = false;
         let left = plan.die_after.take().is_some_and(|left| left > 0);
         plan.fail.take().is_some() || left
     }
 
     pub fn sync_takes(&self, time: Duration) {
         self.0.lock().unwrap().sync_takes = time;
+    }
+
+    /// What was written since the last time this was asked, and where.
+    pub fn take_written(&self) -> Vec<(u64, Vec<u8>)> {
+        std::mem::take(&mut self.0.lock().unwrap().written)
     }
 
     /// The calls since the last time this was asked.
@@ -208,6 +215,9 @@ impl StorageFile for TappedFile {
             self.inner.write_all_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(error);
         }
+        let mut plan = self.taps.0.lock().unwrap();
+        plan.written.push((offset, bytes.to_vec()));
+        drop(plan);
         self.inner.write_all_at(bytes, offset)
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
