@@ -7,7 +7,7 @@
     reader.py ARCHIVE dump FOLDER                       every version as FOLDER/N.source and FOLDER/N.canonical
 
 ARCHIVE is the folder that holds .backstory, or .backstory itself.
-Needs Python 3.9 and two packages: pip install zstandard blake3
+Needs reader_layout.py beside it, Python 3.9 and two packages: pip install zstandard blake3
 Exit codes: 0 fine, 1 damaged or not found, 2 wrong usage, 6 the archive holds something this reader does not know.
 """
 from __future__ import annotations
@@ -26,14 +26,18 @@ from typing import Iterator, NamedTuple, Optional
 import zstandard
 from blake3 import blake3
 
+from reader_layout import Layout
+
 HEADER, OBJECT, CHANGES, COMMIT = 1, 2, 3, 4            # types of records
 OPS = {1: "save", 2: "rollback", 3: "delete", 4: "undelete", 5: "rename", 6: "rename-away",
        7: "undo", 8: "redo", 9: "tag", 10: "tag-delete"}
 SAVE, DELETE, TAG = 1, 3, 9
 FORM, TAGGED, CONTENT, KNOWN_FLAGS = 0b11, 0b100, 0b10000, 0b11111
 FORM_CANONICAL, FORM_APART = 1, 3
+DELTA, LAYOUT, LAYOUT_ELSEWHERE, LAYOUT_TAGGED, LAYOUT_TAGGED_ELSEWHERE = 2, 3, 4, 5, 6    # encodings of objects
 GROUP = 32                                              # changes in one changes record
-MAX_OBJECT, MAX_WINDOW, MAX_BLOCK, CACHE_SIZE = 2**32 - 1, 128 << 20, 128 << 10, 128 << 20
+MAX_OBJECT, MAX_LAYOUT, MAX_WINDOW, MAX_BLOCK = 2**32 - 1, 16 << 20, 128 << 20, 128 << 10
+CACHE_SIZE, CACHED_LAYOUTS = 128 << 20, 256
 TOKEN = rb'"[^"\\]*(?:\\.[^"\\]*)*"|\[\]|\{\}|[\[\]{},:]|[^\[\]{},:"]+'
 TAGGED_NUMBER = rb'\{"\$number":"(NaN|-?Infinity)"\}'
 
@@ -100,7 +104,8 @@ class Object(NamedTuple):
     id: bytes
     place: str
     encoding: int
-    base: tuple[int, int]
+    base: tuple[int, int]                               # of a source that a layout renders: its document
+    holder: tuple[int, int]                             # the object whose record holds the layout
     payload: bytes
 
 
@@ -133,6 +138,7 @@ class Archive:
         self.objects: dict[tuple[int, int], Object] = {}        # by seq and place in the batch
         self.first: dict[bytes, tuple[int, int]] = {}           # where an object stands first in the log
         self.cache: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self.layouts: dict[tuple[int, int], Layout] = {}
         self.cached = self.commits = self.seq = self.recorded = 0
         self.gap = False                                        # damage may have swallowed commits
         self.read_identity()
@@ -164,34 +170,39 @@ class Archive:
         first, _, rest = (self.folder / "log" / "MANIFEST").read_bytes().partition(b"\n")
         if rest != f"{self.keyed(first).hex()}\n".encode():
             raise Wrong("the checksum of log/MANIFEST does not hold")
-        *sealed, active = json.loads(first)["segments"]
-        for segment in [*sealed, active]:
+        segments = json.loads(first)["segments"]
+        for segment, following in zip(segments, [*segments[1:], None]):
             name = f"{segment['number']:08}.seg"
             file = self.folder / "log" / name
+            if segment["first_seq"] != self.seq + 1:
+                self.report(name, 0, f"begins with commit {segment['first_seq']} instead of {self.seq + 1}")
             if not file.exists():
                 self.report(name, 0, "the file is missing")
-                continue
-            data = file.read_bytes()
-            if segment["first_seq"] != self.seq + 1 and not self.gap:
-                self.report(name, 0, f"begins with commit {segment['first_seq']} instead of {self.seq + 1}")
-            if segment is active:
-                self.read_segment(name, data, active=True)
-                continue
-            length = segment["sealed_length"]
-            if len(data) < length:
-                self.report(name, len(data), f"ends before its sealed length of {length}")
-            self.read_segment(name, data[:length], active=False)
-            if segment["last_commit"] != self.head.hex() and not self.gap:
-                self.report(name, length, "does not end with the commit that MANIFEST names")
+            elif following is None:
+                self.read_segment(name, file.read_bytes(), active=True)
+            else:
+                data, length = file.read_bytes(), segment["sealed_length"]
+                if len(data) != length:
+                    self.report(name, min(len(data), length), f"does not end at its sealed length of {length}")
+                self.read_segment(name, data[:length], active=False)
+            if following is None:
+                break
+            if segment["last_commit"] != self.head.hex():
+                self.report(name, segment["sealed_length"], "does not end with the commit that MANIFEST names")
+            if following["first_seq"] > self.seq + 1:           # the history goes on as MANIFEST says
+                self.head, self.seq = bytes.fromhex(segment["last_commit"]), following["first_seq"] - 1
+                self.gap = False
 
     def read_segment(self, name: str, data: bytes, active: bool) -> None:
         pos = 0
+        if active and not data:
+            self.report(name, 0, "the segment is empty")
         while pos < len(data):
             try:
                 records = self.read_batch(data, pos)
             except Wrong as broken:
                 behind = list(self.commits_behind(data, broken.offset))
-                if active and all(synced <= broken.offset for _, synced in behind):
+                if active and pos > 0 and all(synced <= broken.offset for _, synced in behind):
                     if data[pos:].strip(b"\0"):
                         print(f"note: segment {name} has a torn tail from offset {pos}", file=sys.stderr)
                     return
@@ -331,16 +342,25 @@ class Archive:
         return versions, leaves
 
     def read_object(self, segment: str, key: tuple[int, int], record: Record, id: bytes) -> None:
-        cursor, base, place = Cursor(record.body), key, f"segment {segment} offset {record.start}"
-        encoding = cursor.take(1)[0]
-        if encoding > 2:
-            raise Unsupported(f"the object at {place} has the unknown encoding {encoding}")
-        if encoding == 2:
-            cursor.uvar()
-            base = (key[0] - cursor.uvar(), cursor.uvar())
-            if base >= key:
+        cursor, place = Cursor(record.body), f"segment {segment} offset {record.start}"
+        encoding, base, holder = cursor.take(1)[0], key, key
+
+        def earlier() -> tuple[int, int]:
+            found = (key[0] - cursor.uvar(), cursor.uvar())
+            if found >= key:
                 raise Wrong(f"the object at {place} rests on a later one")
-        self.objects[key] = Object(id, place, encoding, base, record.body[cursor.pos:])
+            return found
+
+        if encoding > LAYOUT_TAGGED_ELSEWHERE:
+            raise Unsupported(f"the object at {place} has the unknown encoding {encoding}")
+        if encoding == DELTA:
+            cursor.uvar()
+        if encoding >= DELTA:
+            base = earlier()
+        if encoding in (LAYOUT_ELSEWHERE, LAYOUT_TAGGED_ELSEWHERE):
+            holder = earlier()
+            cursor.finish()
+        self.objects[key] = Object(id, place, encoding, base, holder, record.body[cursor.pos:])
         self.first.setdefault(id, key)
         if self.check_objects:
             try:
@@ -352,16 +372,19 @@ class Archive:
         """The content of an object: down to a base that is known or stands alone, then up again."""
         chain = []
         while key not in self.cache:
-            if key not in self.objects:
-                raise Wrong(f"object {key[1]} of commit {key[0]} is missing, and others rest on it")
             chain.append(key)
-            if self.objects[key].encoding != 2:
+            if self.object(key).encoding != DELTA:
                 break
-            key = self.objects[key].base
+            key = self.object(key).base
         content = self.cache.get(key, b"")
         for key in reversed(chain):
             item = self.objects[key]
-            content = item.payload if item.encoding == 0 else decode_frame(item, content)
+            if item.encoding >= LAYOUT:
+                content = self.rendered(item)
+            elif item.encoding:
+                content = decode_frame(item, MAX_OBJECT, item.payload, content if item.encoding == DELTA else None)
+            else:
+                content = item.payload
             if blake3(content).digest() != item.id:
                 raise Wrong(f"the object at {item.place} is not what its id says")
             self.cache[key] = content
@@ -369,6 +392,39 @@ class Archive:
         while self.cached > CACHE_SIZE:
             self.cached -= len(self.cache.popitem(last=False)[1])
         return content
+
+    def object(self, key: tuple[int, int]) -> Object:
+        if key not in self.objects:
+            raise Wrong(f"object {key[1]} of commit {key[0]} is missing, and others rest on it")
+        return self.objects[key]
+
+    def rendered(self, item: Object) -> bytes:
+        """The content of a source that is kept as a document and a layout."""
+        if self.object(item.base).encoding >= LAYOUT:
+            raise Wrong(f"the object at {item.place} does not rest on a document")
+        document = self.content(item.base)
+        try:
+            return self.layout(item.holder).render(document, item.encoding >= LAYOUT_TAGGED)
+        except Wrong:
+            raise
+        except (ValueError, LookupError) as error:
+            raise Wrong(f"the object at {item.place} cannot be rendered: {error}") from None
+
+    def layout(self, key: tuple[int, int]) -> Layout:
+        if key not in self.layouts:
+            item = self.object(key)
+            if item.encoding not in (LAYOUT, LAYOUT_TAGGED) or item.payload[:1] not in (b"\0", b"\1"):
+                raise Wrong(f"the object at {item.place} holds no layout")
+            encoded = item.payload[1:]
+            if item.payload[0] == 1:
+                encoded = decode_frame(item, MAX_LAYOUT, encoded)
+            if len(encoded) > MAX_LAYOUT:
+                raise Wrong(f"the layout of the object at {item.place} is too large")
+            layout = Layout(Cursor(encoded))
+            if len(self.layouts) == CACHED_LAYOUTS:
+                del self.layouts[next(iter(self.layouts))]
+            self.layouts[key] = layout
+        return self.layouts[key]
 
     def find(self, id: bytes) -> bytes:
         if id not in self.first:
@@ -416,13 +472,14 @@ def read_change(cursor: Cursor) -> Version:
     return version
 
 
-def decode_frame(item: Object, base: bytes) -> bytes:
-    frame = b"\x28\xb5\x2f\xfd" + item.payload
+def decode_frame(item: Object, limit: int, frame: bytes, base: Optional[bytes] = None) -> bytes:
+    """What a frame of an object holds; `frame` comes without its magic number."""
+    frame = b"\x28\xb5\x2f\xfd" + frame
     try:
         size = zstandard.get_frame_parameters(frame).content_size
-        if size > min(MAX_OBJECT, len(frame) * MAX_BLOCK):      # also where the size is not known
+        if size > min(limit, len(frame) * MAX_BLOCK):      # also where the size is not known
             raise Wrong(f"the object at {item.place} claims {size} bytes")
-        prefix = zstandard.ZstdCompressionDict(base, zstandard.DICT_TYPE_RAWCONTENT) if item.encoding == 2 else None
+        prefix = None if base is None else zstandard.ZstdCompressionDict(base, zstandard.DICT_TYPE_RAWCONTENT)
         decoder = zstandard.ZstdDecompressor(dict_data=prefix, max_window_size=MAX_WINDOW)
         return decoder.decompress(frame, allow_extra_data=False)
     except (zstandard.ZstdError, MemoryError) as error:

@@ -36,6 +36,7 @@ pub mod error;
 pub(crate) mod escape;
 pub mod id;
 pub(crate) mod index;
+pub mod layout;
 pub mod log;
 pub mod path;
 pub mod pointer;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Settings;
 use super::objects::ContentCache;
+use super::sources::LayoutCache;
 use super::transaction::Queue;
 use crate::error::{Error, Result};
 use crate::id::ArchiveId;
@@ -92,6 +93,7 @@ pub(crate) struct Engine {
     pub writer: Mutex<LogWriter>,
     pub queue: Queue,
     cache: Mutex<ContentCache>,
+    pub layouts: LayoutCache,
     /// Building the index anew did not help: the log itself is damaged, and each doubt need not be paid for again.
     damaged: AtomicBool,
     /// Goes up when the log turns out to be another than the one that was read.
@@ -140,6 +142,7 @@ impl Engine {
             }),
             queue: Queue::default(),
             cache: Mutex::default(),
+            layouts: LayoutCache::default(),
             damaged: AtomicBool::new(false),
             reading: AtomicU64::new(0),
             notices: Mutex::new(notices),
@@ -221,7 +224,7 @@ impl Engine {
     pub fn start_over(&self, view: &mut View) -> Result<()> {
         self.reading.fetch_add(1, Ordering::SeqCst);
         self.damaged.store(false, Ordering::SeqCst);
-        self.lock_cache().forget_from(0);
+        self.forget_objects_from(0);
         self.reader.forget_files();
         *view = self.load_view(Some("the log is not the one that was read before"))?;
         Ok(())
@@ -230,6 +233,12 @@ impl Engine {
     /// Which reading of the log this is.
     pub fn reading(&self) -> u64 {
         self.reading.load(Ordering::SeqCst)
+    }
+
+    /// Forgets what is kept of the objects of commits from this number on.
+    pub fn forget_objects_from(&self, seq: u64) {
+        self.lock_cache().forget_from(seq);
+        self.layouts.forget_from(seq);
     }
 
     pub fn lock_cache(&self) -> MutexGuard<'_, ContentCache> {

@@ -6,6 +6,7 @@ mod objects;
 mod query;
 mod restore;
 mod save;
+mod sources;
 mod transaction;
 mod version;
 

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::engine::{Engine, Fault};
+use super::sources::LayoutCache;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, VersionRow};
-use crate::log::delta::{self, FrameError, Payload};
+use crate::log::delta::{self, FrameError, Packed};
 use crate::log::format::*;
 use crate::log::reader::{LocatedChange, LogReader, RecordPlace, segment_file};
-use crate::log::record::{Base, ObjectRecord, StoredChange};
+use crate::log::record::{LayoutPlace, ObjectRecord, Reference, StoredChange};
 
 /// A chain that needs more frames than this for one load is not one that this crate writes.
 const MAX_FRAMES: usize = 2 * KEYFRAME_EVERY as usize;
@@ -34,16 +35,58 @@ pub(crate) struct Content {
     pub k: u64,
     /// Bytes that loading it decodes.
     pub load_len: u64,
+    /// It was rendered by a layout.
+    pub written: bool,
 }
 
 /// An object about to be written.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
-    pub payload: Payload,
-    /// What it rests on, and its number in the chain.
-    pub base: Option<(ObjectAt, u64)>,
+    pub packing: Packing,
     pub k: u64,
     pub load_len: u64,
+}
+
+/// How an object about to be written is packed.
+#[derive(Clone, Debug)]
+pub(crate) enum Packing {
+    Alone(Packed),
+    Delta {
+        base: ObjectAt,
+        frame: Vec<u8>,
+    },
+    /// A source: what a new layout makes of its document.
+    Written(Packed),
+    /// A source: what the layout of this record makes of its document.
+    WrittenAlike(ObjectAt),
+}
+
+impl Encoded {
+    /// The record of this object in commit `seq`. `document` is the object that a source was written from.
+    pub fn record(&self, seq: u64, document: ObjectAt, nan: bool) -> ObjectRecord<'_> {
+        let reference = |at: ObjectAt| Reference {
+            seq_back: seq - at.seq,
+            ordinal: at.ordinal,
+        };
+        match &self.packing {
+            Packing::Alone(packed) => packed.record(),
+            Packing::Delta { base, frame } => ObjectRecord::Delta {
+                k: self.k,
+                base: reference(*base),
+                frame,
+            },
+            Packing::Written(layout) => ObjectRecord::Written {
+                document: reference(document),
+                layout: layout.as_layout(),
+                nan,
+            },
+            Packing::WrittenAlike(at) => ObjectRecord::Written {
+                document: reference(document),
+                layout: LayoutPlace::At(reference(*at)),
+                nan,
+            },
+        }
+    }
 }
 
 /// Contents that the next deltas are likely to rest on; the oldest go first.
@@ -122,6 +165,7 @@ pub(crate) struct ObjectReader<'a> {
     pub reader: &'a LogReader,
     pub catalog: &'a Catalog<'a>,
     pub unwritten: Option<&'a Unwritten>,
+    pub layouts: &'a LayoutCache,
 }
 
 impl<'a> ObjectReader<'a> {
@@ -130,6 +174,7 @@ impl<'a> ObjectReader<'a> {
             reader: &engine.reader,
             catalog,
             unwritten: None,
+            layouts: &engine.layouts,
         }
     }
 
@@ -249,7 +294,7 @@ impl<'a> ObjectReader<'a> {
     }
 
     /// The body of an object record.
-    fn body(&self, at: ObjectAt) -> Result<(RecordPlace, Vec<u8>), Fault> {
+    pub fn body(&self, at: ObjectAt) -> Result<(RecordPlace, Vec<u8>), Fault> {
         let place = self.place(at)?;
         if let Some(unwritten) = self.unwritten
             && place.segment == unwritten.segment
@@ -271,97 +316,113 @@ impl<'a> ObjectReader<'a> {
         ))
     }
 
-    fn base_of(&self, at: ObjectAt, base: &Base, place: RecordPlace) -> Result<ObjectAt, Fault> {
-        let found = at.seq.checked_sub(base.seq_back).map(|seq| ObjectAt {
+    /// The object that a record names; it is always an earlier one, so no chain has a loop.
+    pub fn earlier(
+        &self,
+        at: ObjectAt,
+        to: Reference,
+        place: RecordPlace,
+    ) -> Result<ObjectAt, Fault> {
+        let found = at.seq.checked_sub(to.seq_back).map(|seq| ObjectAt {
             seq,
-            ordinal: base.ordinal,
+            ordinal: to.ordinal,
         });
         match found {
-            // A base is an earlier object, so no chain has a loop.
-            Some(found) if found < at && found.seq > 0 && base.k > 0 => Ok(found),
-            _ => Err(Fault::Doubt(Error::corrupt(
-                segment_file(place.segment),
-                Some(place.offset),
-                "an object rests on one that is not in front of it",
-            ))),
+            Some(found) if found < at && found.seq > 0 => Ok(found),
+            _ => Err(self.corrupt(place, "an object rests on one that is not in front of it")),
         }
     }
 
-    /// The content of an object, not yet compared with its id; how many frames it took.
+    /// The fault of a record.
+    pub fn corrupt(&self, place: RecordPlace, message: &str) -> Fault {
+        Fault::Doubt(Error::corrupt(
+            segment_file(place.segment),
+            Some(place.offset),
+            message,
+        ))
+    }
+
+    /// The content of an object, not yet compared with its id; how many records it took.
     pub fn content(
         &self,
         at: ObjectAt,
         cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
     ) -> Result<(Content, usize), Fault> {
-        let mut frames = Vec::new();
+        let mut records = Vec::new();
         let mut next = at;
-        let mut content = loop {
+        let mut below = loop {
             if let Some(content) = cached(next) {
                 break Some(content);
             }
             let (place, body) = self.body(next)?;
-            let corrupt = |message: &str| {
-                Fault::Doubt(Error::corrupt(
-                    segment_file(place.segment),
-                    Some(place.offset),
-                    message,
-                ))
-            };
-            let base = ObjectRecord::decode(&body)
-                .map_err(|error| corrupt(error.0))?
-                .base;
-            frames.push((place, body));
-            if frames.len() > MAX_FRAMES {
-                return Err(corrupt("an object rests on too many others"));
+            let record =
+                ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
+            let rests_on = record.rests_on();
+            records.push((next, place, body));
+            if records.len() > MAX_FRAMES {
+                return Err(self.corrupt(place, "an object rests on too many others"));
             }
-            match base {
+            match rests_on {
                 None => break None,
-                Some(base) => next = self.base_of(next, &base, place)?,
+                Some(reference) => next = self.earlier(next, reference, place)?,
             }
         };
-        let count = frames.len();
-        while let Some((place, body)) = frames.pop() {
-            let corrupt = |error: FrameError| {
-                Fault::Doubt(Error::corrupt(
-                    segment_file(place.segment),
-                    Some(place.offset),
-                    error.to_string(),
-                ))
-            };
-            let record = ObjectRecord::decode(&body).map_err(|error| {
-                Fault::Doubt(Error::corrupt(
-                    segment_file(place.segment),
-                    Some(place.offset),
-                    error.0,
-                ))
-            })?;
-            let prefix = content.as_ref().map(|content| &*content.bytes);
-            let bytes: Arc<[u8]> = delta::decompress(&record, prefix).map_err(corrupt)?.into();
-            let before = content.as_ref().map_or(0, |content| content.load_len);
-            let load_len = before.saturating_add(bytes.len() as u64);
-            content = Some(Content {
-                bytes,
-                k: record.base.map_or(0, |base| base.k),
-                load_len,
-            });
+        let count = records.len();
+        while let Some((at, place, body)) = records.pop() {
+            below = Some(self.content_over(at, place, &body, below.as_ref())?);
         }
-        content
+        below
             .map(|content| (content, count))
-            .ok_or_else(|| doubt("an object without a frame".to_owned()))
+            .ok_or_else(|| doubt("an object without a record".to_owned()))
     }
 
-    /// How long the content of an object says it is.
+    /// The content of a record, given that of the object it rests on.
+    fn content_over(
+        &self,
+        at: ObjectAt,
+        place: RecordPlace,
+        body: &[u8],
+        below: Option<&Content>,
+    ) -> Result<Content, Fault> {
+        let record = ObjectRecord::decode(body).map_err(|error| self.corrupt(place, error.0))?;
+        let failed = |error: FrameError| self.corrupt(place, &error.to_string());
+        let prefix = below.map(|content| &*content.bytes);
+        let mut written = false;
+        let bytes = match record {
+            ObjectRecord::Stored(bytes) => bytes.to_vec(),
+            ObjectRecord::Frame(frame) | ObjectRecord::Delta { frame, .. } => {
+                delta::decompress(frame, prefix, MAX_OBJECT_LEN).map_err(failed)?
+            }
+            ObjectRecord::Written { nan, .. } => {
+                written = true;
+                match below {
+                    // A rendering may be many times its document: one of another would have no bound.
+                    Some(document) if !document.written => {
+                        self.write_source(at, &document.bytes, nan)?
+                    }
+                    _ => return Err(self.corrupt(place, "a source that is not one of a document")),
+                }
+            }
+        };
+        let before = below.map_or(0, |content| content.load_len);
+        Ok(Content {
+            load_len: before.saturating_add(bytes.len() as u64),
+            bytes: bytes.into(),
+            k: record.k(),
+            written,
+        })
+    }
+
+    /// How long the content of an object is, as far as its record says.
     pub fn content_len(&self, at: ObjectAt) -> Result<u64, Fault> {
         let (place, body) = self.body(at)?;
-        let corrupt = |message: String| {
-            Fault::Doubt(Error::corrupt(
-                segment_file(place.segment),
-                Some(place.offset),
-                message,
-            ))
-        };
-        let record = ObjectRecord::decode(&body).map_err(|error| corrupt(error.0.to_owned()))?;
-        delta::record_content_len(&record).map_err(|error| corrupt(error.to_string()))
+        let record = ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
+        match delta::record_content_len(&record)
+            .map_err(|error| self.corrupt(place, &error.to_string()))?
+        {
+            Some(len) => Ok(len),
+            None => Ok(self.content(at, &mut |_| None)?.0.bytes.len() as u64),
+        }
     }
 
     /// The content of the object with this id, checked against it.
@@ -403,12 +464,13 @@ impl<'a> ObjectReader<'a> {
             let Ok(record) = ObjectRecord::decode(&body) else {
                 return Ok(None);
             };
-            let k = record.base.map_or(0, |base| base.k);
-            if k == target {
+            if record.k() == target {
                 return Ok(Some(at));
             }
-            match record.base {
-                Some(base) if k > target => at = self.base_of(at, &base, place)?,
+            match record {
+                ObjectRecord::Delta { k, base, .. } if k > target => {
+                    at = self.earlier(at, base, place)?
+                }
                 _ => return Ok(None),
             }
         }
@@ -422,9 +484,8 @@ impl<'a> ObjectReader<'a> {
         before: Option<ObjectAt>,
         cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
     ) -> Result<Encoded, Fault> {
-        let alone = |payload| Encoded {
-            payload,
-            base: None,
+        let alone = |packed| Encoded {
+            packing: Packing::Alone(packed),
             k: 0,
             load_len: content.len() as u64,
         };
@@ -439,23 +500,19 @@ impl<'a> ObjectReader<'a> {
             && delta::can_reach(base.bytes.len(), content.len())
             && base.load_len + content.len() as u64 <= MAX_LOAD_LEN
         {
-            let payload = delta::compress_delta(content, &base.bytes).map_err(failed)?;
-            let clearly_smaller = payload.bytes.len() <= content.len() / 8 || {
+            let frame = delta::compress_delta(content, &base.bytes).map_err(failed)?;
+            // Only a delta that is not small must be compared with what the object takes alone.
+            if frame.len() > content.len() / 8 {
                 let whole = delta::compress(content).map_err(failed)?;
-                if payload.bytes.len() + payload.bytes.len() / 8 >= whole.bytes.len() {
+                if frame.len() + frame.len() / 8 >= whole.len() {
                     return Ok(alone(whole));
                 }
-                true
-            };
-            if clearly_smaller {
-                let load_len = base.load_len + content.len() as u64;
-                return Ok(Encoded {
-                    payload,
-                    base: Some((at, k)),
-                    k,
-                    load_len,
-                });
             }
+            return Ok(Encoded {
+                packing: Packing::Delta { base: at, frame },
+                k,
+                load_len: base.load_len + content.len() as u64,
+            });
         }
         Ok(alone(delta::compress(content).map_err(failed)?))
     }

@@ -3,6 +3,7 @@
 use super::Archive;
 use super::engine::{Engine, Fault};
 use super::objects::ObjectReader;
+use super::sources::SourceOf;
 use super::transaction::{Draft, Guess, NewObject, Newest, Transaction};
 use super::version::{Change as Saved, Note, Status};
 use crate::canon::{self, CanonError, Form, NanMode};
@@ -147,7 +148,11 @@ impl Prepared {
                 }),
             };
             let before = newest.as_ref().and_then(|newest| newest.change().content);
-            let guess_of = |new: &NewObject, old: Option<ObjectId>| -> Result<_, Fault> {
+            let nan = self.content.nan;
+            let guess_of = |new: &NewObject,
+                            old: Option<ObjectId>,
+                            canonical: Option<&[u8]>|
+             -> Result<_, Fault> {
                 if old == Some(new.id) || objects.find(&new.id)?.is_some() {
                     return Ok(None);
                 }
@@ -158,13 +163,25 @@ impl Prepared {
                     _ => None,
                 };
                 let mut cached = |at| engine.lock_cache().get(at);
+                let encoded = match canonical {
+                    None => objects.encode(&new.bytes, base, &mut cached)?,
+                    Some(canonical) => {
+                        let bytes = &*new.bytes;
+                        let source = SourceOf {
+                            bytes,
+                            canonical,
+                            nan,
+                        };
+                        objects.encode_source(source, base, &mut cached)?
+                    }
+                };
                 Ok(Some(Guess {
                     base,
                     reading,
-                    encoded: objects.encode(&new.bytes, base, &mut cached)?,
+                    encoded,
                 }))
             };
-            let object = guess_of(&self.object, before.map(|content| content.object))?;
+            let object = guess_of(&self.object, before.map(|content| content.object), None)?;
             let source = match &self.source {
                 None => None,
                 Some(source) => guess_of(
@@ -173,6 +190,7 @@ impl Prepared {
                         SourceForm::Object(id) => Some(id),
                         _ => None,
                     }),
+                    Some(&self.object.bytes),
                 )?,
             };
             Ok((object, source))

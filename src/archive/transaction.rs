@@ -3,12 +3,13 @@
 //! Threads that save at the same time share one append and one sync: whoever gets the writer next does the work of
 //! all that wait (group commit).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::engine::{Engine, Fault};
-use super::objects::{Content, Encoded, ObjectAt, ObjectReader, Unwritten};
+use super::objects::{Content, Encoded, ObjectAt, ObjectReader, Packing, Unwritten};
+use super::sources::SourceOf;
 use super::version::Note;
 use crate::commit::{Change, Fields, SourceForm};
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ use crate::log::batch::BatchBuilder;
 use crate::log::cursor::Head;
 use crate::log::format::{ARCHIVE_FOLDER, CHECKSUM_LEN};
 use crate::log::reader::LocatedChange;
-use crate::log::record::{Base, CommitChanges, CommitRecord, ObjectRecord, StoredChange};
+use crate::log::record::{CommitChanges, CommitRecord, StoredChange};
 use crate::log::scan::PlacedBatch;
 use crate::log::writer::LogWriter;
 use crate::wire::Malformed;
@@ -191,7 +192,7 @@ impl Transaction<'_> {
                 self.unwritten.ids.remove(&seq);
             }
             // The next commit of this number, maybe another process's, has other objects.
-            self.engine.lock_cache().forget_from(head.seq + 1);
+            self.engine.forget_objects_from(head.seq + 1);
             self.head = head;
             self.job = Recent::default();
         }
@@ -208,6 +209,7 @@ impl Transaction<'_> {
             reader: &self.engine.reader,
             catalog: &catalog,
             unwritten: Some(&self.unwritten),
+            layouts: &self.engine.layouts,
         })
     }
 
@@ -305,7 +307,7 @@ impl Transaction<'_> {
         let start = self.unwritten.bytes.len();
         let mut builder = BatchBuilder::new(keys, &self.unwritten.bytes);
         let mut stored = Vec::with_capacity(drafts.len());
-        let mut new_ids: HashSet<ObjectId> = HashSet::new();
+        let mut new_ids: HashMap<ObjectId, u64> = HashMap::new();
         for draft in &drafts {
             let mut change = StoredChange {
                 change: draft.change.clone(),
@@ -318,15 +320,22 @@ impl Transaction<'_> {
                     change.content.map(|content| content.object)
                 });
                 change.object_len =
-                    self.write_object(&mut builder, seq, object, base, &mut new_ids)?;
+                    self.write_object(&mut builder, seq, object, base, None, &mut new_ids)?;
             }
-            if let Some(source) = &draft.source {
+            if let Some((source, object)) = draft.source.as_ref().zip(draft.object.as_ref()) {
                 let base = self.base(before, |change| match change.content?.source {
                     SourceForm::Object(id) => Some(id),
                     _ => None,
                 });
-                change.source_len =
-                    self.write_object(&mut builder, seq, source, base, &mut new_ids)?;
+                let nan = draft.change.content.is_some_and(|content| content.nan);
+                change.source_len = self.write_object(
+                    &mut builder,
+                    seq,
+                    source,
+                    base,
+                    Some((object, nan)),
+                    &mut new_ids,
+                )?;
             }
             stored.push(change);
         }
@@ -380,16 +389,19 @@ impl Transaction<'_> {
             .ok()
     }
 
-    /// Writes an object unless the log has it; the length of its record, 0 where none was written.
+    /// Writes an object unless the log has it; the length of its record, 0 where none was written. Of a source,
+    /// `document` is what it is a source of, and whether tagged numbers are bare literals in it.
     fn write_object(
         &mut self,
         builder: &mut BatchBuilder<'_>,
         seq: u64,
         object: &NewObject,
         base: Option<ObjectAt>,
-        new_ids: &mut HashSet<ObjectId>,
+        document: Option<(&NewObject, bool)>,
+        new_ids: &mut HashMap<ObjectId, u64>,
     ) -> Result<u64, Fault> {
-        if new_ids.contains(&object.id) || self.with(|objects| objects.find(&object.id))?.is_some()
+        if new_ids.contains_key(&object.id)
+            || self.with(|objects| objects.find(&object.id))?.is_some()
         {
             return Ok(0);
         }
@@ -399,34 +411,55 @@ impl Transaction<'_> {
             }
             _ => {
                 let mut cached = |at| self.engine.lock_cache().get(at);
-                self.with(|objects| objects.encode(&object.bytes, base, &mut cached))?
+                self.with(|objects| match document {
+                    None => objects.encode(&object.bytes, base, &mut cached),
+                    Some((document, nan)) => {
+                        let source = SourceOf {
+                            bytes: &object.bytes,
+                            canonical: &document.bytes,
+                            nan,
+                        };
+                        objects.encode_source(source, base, &mut cached)
+                    }
+                })?
             }
         };
-        let record = ObjectRecord {
-            base: encoded.base.map(|(at, k)| Base {
-                k,
-                seq_back: seq - at.seq,
-                ordinal: at.ordinal,
-            }),
-            encoding: encoded.payload.encoding,
-            payload: &encoded.payload.bytes,
-        };
-        let (_, len) = builder.object(&mut self.unwritten.bytes, &record);
         let at = ObjectAt {
             seq,
             ordinal: new_ids.len() as u64,
         };
-        new_ids.insert(object.id);
-        let content = Content {
-            bytes: object.bytes.clone(),
-            k: encoded.k,
-            load_len: encoded.load_len,
+        let document_at = match document {
+            None => at,
+            Some((document, _)) => match new_ids.get(&document.id) {
+                Some(ordinal) => ObjectAt {
+                    seq,
+                    ordinal: *ordinal,
+                },
+                None => self
+                    .with(|objects| objects.find(&document.id))?
+                    .ok_or_else(|| {
+                        super::objects::doubt("a source without its document".to_owned())
+                    })?,
+            },
         };
+        let nan = document.is_some_and(|(_, nan)| nan);
+        let record = encoded.record(seq, document_at, nan);
+        let (_, len) = builder.object(&mut self.unwritten.bytes, &record);
+        new_ids.insert(object.id, at.ordinal);
         let mut cache = self.engine.lock_cache();
         if let Some(base) = base {
             cache.remove(base);
         }
-        cache.put(at, content);
+        // Nothing rests on a source that a layout makes.
+        if matches!(encoded.packing, Packing::Alone(_) | Packing::Delta { .. }) {
+            let content = Content {
+                bytes: object.bytes.clone(),
+                k: encoded.k,
+                load_len: encoded.load_len,
+                written: false,
+            };
+            cache.put(at, content);
+        }
         Ok(len)
     }
 }
@@ -555,7 +588,7 @@ impl Engine {
                 Ok(())
             };
             if let Err(failed) = synced {
-                self.lock_cache().forget_from(cursor.head.seq + 1);
+                self.forget_objects_from(cursor.head.seq + 1);
                 return Err(Box::new(move || failed.error()));
             }
             writer.leave_note(&*lock);

@@ -39,34 +39,42 @@ thread_local! {
     static DECOMPRESSOR: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
 }
 
-/// A compressed payload and its encoding byte.
+/// An object that stands alone, packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Payload {
-    pub encoding: u8,
-    pub bytes: Vec<u8>,
+pub(crate) enum Packed {
+    /// As it is.
+    Stored(Vec<u8>),
+    /// A zstd frame without its magic number.
+    Frame(Vec<u8>),
+}
+
+impl Packed {
+    pub fn len(&self) -> usize {
+        match self {
+            Packed::Stored(bytes) | Packed::Frame(bytes) => bytes.len(),
+        }
+    }
+
+    pub fn record(&self) -> ObjectRecord<'_> {
+        match self {
+            Packed::Stored(bytes) => ObjectRecord::Stored(bytes),
+            Packed::Frame(bytes) => ObjectRecord::Frame(bytes),
+        }
+    }
 }
 
 /// Compresses an object that stands alone.
-pub(crate) fn compress(content: &[u8]) -> Result<Payload, FrameError> {
+pub(crate) fn compress(content: &[u8]) -> Result<Packed, FrameError> {
     let frame = frame(content, None)?;
     if frame.len() >= content.len() {
-        return Ok(Payload {
-            encoding: ENCODING_STORED,
-            bytes: content.to_vec(),
-        });
+        return Ok(Packed::Stored(content.to_vec()));
     }
-    Ok(Payload {
-        encoding: ENCODING_ZSTD,
-        bytes: frame,
-    })
+    Ok(Packed::Frame(frame))
 }
 
 /// Compresses an object against a prefix.
-pub(crate) fn compress_delta(content: &[u8], prefix: &[u8]) -> Result<Payload, FrameError> {
-    Ok(Payload {
-        encoding: ENCODING_DELTA,
-        bytes: frame(content, Some(prefix))?,
-    })
+pub(crate) fn compress_delta(content: &[u8], prefix: &[u8]) -> Result<Vec<u8>, FrameError> {
+    frame(content, Some(prefix))
 }
 
 /// Can a prefix of this length be reached from the end of a content of this length?
@@ -110,18 +118,19 @@ fn frame(content: &[u8], prefix: Option<&[u8]>) -> Result<Vec<u8>, FrameError> {
     Ok(out)
 }
 
-/// Gives back the content of a record. `prefix` is the content of its base, where it has one.
+/// Gives back the content of a frame without its magic number. `prefix` is the content of its base, where it has one.
 pub(crate) fn decompress(
-    record: &ObjectRecord<'_>,
+    payload: &[u8],
     prefix: Option<&[u8]>,
+    limit: u64,
 ) -> Result<Vec<u8>, FrameError> {
-    if record.encoding == ENCODING_STORED {
-        return Ok(record.payload.to_vec());
-    }
-    let mut frame = Vec::with_capacity(ZSTD_MAGIC.len() + record.payload.len());
+    let mut frame = Vec::with_capacity(ZSTD_MAGIC.len() + payload.len());
     frame.extend_from_slice(&ZSTD_MAGIC);
-    frame.extend_from_slice(record.payload);
+    frame.extend_from_slice(payload);
     let len = content_len(&frame)?;
+    if len > limit {
+        return Err(FrameError::TooLarge(len));
+    }
     let mut out = Vec::new();
     out.try_reserve_exact(len as usize)
         .map_err(|_| FrameError::Memory(len))?;
@@ -141,15 +150,17 @@ pub(crate) fn decompress(
     Ok(out)
 }
 
-/// The length that a record's content says it has.
-pub(crate) fn record_content_len(record: &ObjectRecord<'_>) -> Result<u64, FrameError> {
-    if record.encoding == ENCODING_STORED {
-        return Ok(record.payload.len() as u64);
-    }
+/// The length that a record's content says it has; `None` where it must be made to know.
+pub(crate) fn record_content_len(record: &ObjectRecord<'_>) -> Result<Option<u64>, FrameError> {
+    let payload = match record {
+        ObjectRecord::Stored(bytes) => return Ok(Some(bytes.len() as u64)),
+        ObjectRecord::Written { .. } => return Ok(None),
+        ObjectRecord::Frame(frame) | ObjectRecord::Delta { frame, .. } => frame,
+    };
     // A frame header is at most 18 bytes.
     let mut head = ZSTD_MAGIC.to_vec();
-    head.extend_from_slice(&record.payload[..record.payload.len().min(18)]);
-    content_len(&head)
+    head.extend_from_slice(&payload[..payload.len().min(18)]);
+    content_len(&head).map(Some)
 }
 
 fn content_len(frame: &[u8]) -> Result<u64, FrameError> {
@@ -171,11 +182,10 @@ pub(crate) fn anchor_base(k: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn record(payload: &Payload) -> ObjectRecord<'_> {
-        ObjectRecord {
-            base: None,
-            encoding: payload.encoding,
-            payload: &payload.bytes,
+    fn unpack(packed: &Packed) -> Vec<u8> {
+        match packed {
+            Packed::Stored(bytes) => bytes.clone(),
+            Packed::Frame(frame) => decompress(frame, None, MAX_OBJECT_LEN).unwrap(),
         }
     }
 
@@ -188,15 +198,13 @@ mod tests {
         new.splice(100..110, b"something else".iter().copied());
         for content in [&b"{}"[..], b"", &old, &new] {
             let alone = compress(content).unwrap();
-            assert_eq!(decompress(&record(&alone), None).unwrap(), content);
-            assert_eq!(
-                record_content_len(&record(&alone)).unwrap(),
-                content.len() as u64
-            );
+            assert_eq!(unpack(&alone), content);
+            let len = record_content_len(&alone.record()).unwrap();
+            assert_eq!(len, Some(content.len() as u64));
         }
         let delta = compress_delta(&new, &old).unwrap();
-        assert!(delta.bytes.len() < 200, "{} bytes", delta.bytes.len());
-        assert_eq!(decompress(&record(&delta), Some(&old)).unwrap(), new);
+        assert!(delta.len() < 200, "{} bytes", delta.len());
+        assert_eq!(decompress(&delta, Some(&old), MAX_OBJECT_LEN).unwrap(), new);
     }
 
     #[test]
@@ -213,8 +221,8 @@ mod tests {
         let mut new = old.clone();
         new.extend_from_slice(b"1");
         let delta = compress_delta(&new, &old).unwrap();
-        assert!(delta.bytes.len() < 20_000, "{} bytes", delta.bytes.len());
-        assert_eq!(decompress(&record(&delta), Some(&old)).unwrap(), new);
+        assert!(delta.len() < 20_000, "{} bytes", delta.len());
+        assert_eq!(decompress(&delta, Some(&old), MAX_OBJECT_LEN).unwrap(), new);
     }
 
     #[test]
@@ -223,15 +231,8 @@ mod tests {
         let mut payload = vec![0b1110_0000];
         payload.extend_from_slice(&(1u64 << 42).to_le_bytes());
         payload.extend_from_slice(&[1, 0, 0]);
-        let record = ObjectRecord {
-            base: None,
-            encoding: ENCODING_ZSTD,
-            payload: &payload,
-        };
-        assert_eq!(
-            decompress(&record, None),
-            Err(FrameError::TooLarge(1 << 42))
-        );
+        let refused = decompress(&payload, None, MAX_OBJECT_LEN);
+        assert_eq!(refused, Err(FrameError::TooLarge(1 << 42)));
     }
 
     #[test]

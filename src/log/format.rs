@@ -44,6 +44,18 @@ pub const ENCODING_STORED: u8 = 0;
 pub const ENCODING_ZSTD: u8 = 1;
 /// An object's first body byte: a zstd frame whose prefix is another object.
 pub const ENCODING_DELTA: u8 = 2;
+/// An object's first body byte: the rendering of another object by a layout that stands here.
+pub const ENCODING_WRITTEN: u8 = 3;
+/// An object's first body byte: the same, by the layout of another such record.
+pub const ENCODING_WRITTEN_ALIKE: u8 = 4;
+/// Added to the two above where tagged numbers are written as bare literals.
+pub const ENCODING_WRITTEN_NAN: u8 = 2;
+/// A layout's first byte: its encoding follows as it is.
+pub const LAYOUT_STORED: u8 = 0;
+/// A layout's first byte: a zstd frame of its encoding follows.
+pub const LAYOUT_ZSTD: u8 = 1;
+/// The longest encoding of a layout, in bytes.
+pub const MAX_LAYOUT_LEN: u64 = 16 << 20;
 /// The first four bytes of every zstd frame (RFC 8878, section 3.1.1), left out of the records.
 pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 

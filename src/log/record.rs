@@ -102,55 +102,149 @@ pub(crate) fn batch_checksum(bytes: &[u8], keys: &ArchiveKeys) -> [u8; CHECKSUM_
     out
 }
 
-/// Which object a delta rests on.
+/// Another object, as a record names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Base {
-    /// Objects since the keyframe, this one not counted as 0: the keyframe is 0, the next 1.
-    pub k: u64,
-    /// How many commits back the base is; 0 is the same commit.
+pub(crate) struct Reference {
+    /// How many commits back it is; 0 is the same commit.
     pub seq_back: u64,
     /// Which object of that commit, counted from 0 in the order of its batch.
     pub ordinal: u64,
 }
 
 /// An object as it is stored.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ObjectRecord<'a> {
-    /// `None` where the frame, or the stored bytes, stand alone.
-    pub base: Option<Base>,
-    pub encoding: u8,
-    /// The bytes, or a zstd frame without its magic number.
-    pub payload: &'a [u8],
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ObjectRecord<'a> {
+    /// The bytes.
+    Stored(&'a [u8]),
+    /// A zstd frame without its magic number.
+    Frame(&'a [u8]),
+    /// The same, with the content of another object as its prefix. `k` counts the objects since the one that stands
+    /// alone.
+    Delta {
+        k: u64,
+        base: Reference,
+        frame: &'a [u8],
+    },
+    /// What a layout makes of a document.
+    Written {
+        document: Reference,
+        layout: LayoutPlace<'a>,
+        nan: bool,
+    },
+}
+
+/// Where a layout stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LayoutPlace<'a> {
+    /// Here: how its encoding is packed, and the bytes.
+    Here(u8, &'a [u8]),
+    /// In another record, which has it itself.
+    At(Reference),
+}
+
+impl Reference {
+    fn decode(input: &mut Bytes<'_>) -> Result<Reference, Malformed> {
+        Ok(Reference {
+            seq_back: input.uvar()?,
+            ordinal: input.uvar()?,
+        })
+    }
+
+    fn encode(self, out: &mut Vec<u8>) {
+        put_uvar(out, self.seq_back);
+        put_uvar(out, self.ordinal);
+    }
 }
 
 impl<'a> ObjectRecord<'a> {
     pub fn decode(body: &'a [u8]) -> Result<ObjectRecord<'a>, Malformed> {
+        const WRITTEN_NAN: u8 = ENCODING_WRITTEN + ENCODING_WRITTEN_NAN;
+        const WRITTEN_ALIKE_NAN: u8 = ENCODING_WRITTEN_ALIKE + ENCODING_WRITTEN_NAN;
         let mut input = Bytes::new(body);
         let encoding = input.u8()?;
-        let base = match encoding {
-            ENCODING_STORED | ENCODING_ZSTD => None,
-            ENCODING_DELTA => Some(Base {
+        Ok(match encoding {
+            ENCODING_STORED => ObjectRecord::Stored(input.rest()),
+            ENCODING_ZSTD => ObjectRecord::Frame(input.rest()),
+            ENCODING_DELTA => ObjectRecord::Delta {
                 k: input.uvar()?,
-                seq_back: input.uvar()?,
-                ordinal: input.uvar()?,
-            }),
+                base: Reference::decode(&mut input)?,
+                frame: input.rest(),
+            },
+            ENCODING_WRITTEN | WRITTEN_NAN => ObjectRecord::Written {
+                document: Reference::decode(&mut input)?,
+                layout: LayoutPlace::Here(input.u8()?, input.rest()),
+                nan: encoding == WRITTEN_NAN,
+            },
+            ENCODING_WRITTEN_ALIKE | WRITTEN_ALIKE_NAN => {
+                let document = Reference::decode(&mut input)?;
+                let layout = LayoutPlace::At(Reference::decode(&mut input)?);
+                if !input.rest().is_empty() {
+                    return Err(Malformed("text behind the layout's place"));
+                }
+                ObjectRecord::Written {
+                    document,
+                    layout,
+                    nan: encoding == WRITTEN_ALIKE_NAN,
+                }
+            }
             _ => return Err(Malformed("unknown object encoding")),
-        };
-        Ok(ObjectRecord {
-            base,
-            encoding,
-            payload: input.rest(),
         })
     }
 
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.push(self.encoding);
-        if let Some(base) = self.base {
-            put_uvar(out, base.k);
-            put_uvar(out, base.seq_back);
-            put_uvar(out, base.ordinal);
+        match *self {
+            ObjectRecord::Stored(bytes) => {
+                out.push(ENCODING_STORED);
+                out.extend_from_slice(bytes);
+            }
+            ObjectRecord::Frame(frame) => {
+                out.push(ENCODING_ZSTD);
+                out.extend_from_slice(frame);
+            }
+            ObjectRecord::Delta { k, base, frame } => {
+                out.push(ENCODING_DELTA);
+                put_uvar(out, k);
+                base.encode(out);
+                out.extend_from_slice(frame);
+            }
+            ObjectRecord::Written {
+                document,
+                layout,
+                nan,
+            } => {
+                let tagged = if nan { ENCODING_WRITTEN_NAN } else { 0 };
+                match layout {
+                    LayoutPlace::Here(packing, bytes) => {
+                        out.push(ENCODING_WRITTEN + tagged);
+                        document.encode(out);
+                        out.push(packing);
+                        out.extend_from_slice(bytes);
+                    }
+                    LayoutPlace::At(place) => {
+                        out.push(ENCODING_WRITTEN_ALIKE + tagged);
+                        document.encode(out);
+                        place.encode(out);
+                    }
+                }
+            }
         }
-        out.extend_from_slice(self.payload);
+    }
+
+    /// Objects since the one that stands alone.
+    pub fn k(&self) -> u64 {
+        match self {
+            ObjectRecord::Delta { k, .. } => *k,
+            _ => 0,
+        }
+    }
+
+    /// The object whose content this one is made from.
+    pub fn rests_on(&self) -> Option<Reference> {
+        match self {
+            ObjectRecord::Delta { base, .. } => Some(*base),
+            ObjectRecord::Written { document, .. } => Some(*document),
+            ObjectRecord::Stored(_) | ObjectRecord::Frame(_) => None,
+        }
     }
 }
 
