@@ -364,3 +364,33 @@ fn a_segment_without_a_commit_is_no_loss() {
     let before = answers(&archive);
     assert!(same(dir.path(), &before, "an empty segment").is_empty());
 }
+
+#[test]
+fn a_wrong_mark_never_moves_the_end_of_the_log() {
+    for change in [
+        "end = end - 50",
+        "end = end + 1",
+        "end = 0",
+        "synced_before = end",
+        "recorded = 9000000000000000",
+        "batch = batch + 1",
+        "record_len = record_len - 1",
+    ] {
+        let (dir, before) = sample();
+        Connection::open(index(dir.path()))
+            .unwrap()
+            .execute(&format!("UPDATE mark SET {change}"), [])
+            .unwrap();
+        let archive = Archive::open(dir.path()).unwrap();
+        assert_eq!(answers(&archive), before, "{change}");
+        save(&archive, "new.json", "1");
+        drop(archive);
+        remove_index(dir.path());
+        let archive = Archive::open(dir.path()).unwrap();
+        let report = verify(&archive, &VerifyOptions::default()).unwrap();
+        assert!(report.ok, "{change}: {:?}", report.findings);
+        assert!(archive.path_exists("new.json").unwrap(), "{change}");
+        assert!(archive.newest("new.json").unwrap().unwrap().recorded < 9_000_000_000_000_000);
+        assert!(!dir.path().join(".backstory/log/torn").exists(), "{change}");
+    }
+}

@@ -273,11 +273,11 @@ impl Engine {
         let mut lost = None;
         match index.mark(&self.binding) {
             Ok(Ok(mark)) => match self.mark_stands(&mark) {
-                Ok(()) if reason.is_none() => {
+                Ok(checked) if reason.is_none() => {
                     drop(index);
-                    return self.view_from(mark, Vec::new());
+                    return self.view_from(checked, Vec::new());
                 }
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(text) => {
                     lost = Some(format!("commit {} ({})", mark.head.seq, mark.head.commit));
                     reason = reason.or(Some(text));
@@ -321,7 +321,7 @@ impl Engine {
     }
 
     /// Is what the index says it has read still what the log holds?
-    fn mark_stands(&self, mark: &Mark) -> Result<(), String> {
+    fn mark_stands(&self, mark: &Mark) -> Result<Mark, String> {
         let (manifest, _) = self.reader.manifest().map_err(|error| error.to_string())?;
         if !manifest
             .segments
@@ -341,13 +341,29 @@ impl Engine {
             return Err("it is ahead of the log".into());
         }
         match mark.head.place {
-            None if mark.head.seq == 0 => Ok(()),
+            None if mark.head.seq == 0 => Ok(*mark),
             None => Err("it is damaged".into()),
             // Lost, and known from MANIFEST alone.
-            Some(place) if place.record_len == 0 => Ok(()),
+            Some(place) if place.record_len == 0 => Ok(*mark),
             Some(place) => match self.reader.commit(place) {
                 Ok(record) if record.id() == mark.head.commit && record.seq == mark.head.seq => {
-                    Ok(())
+                    // Where to append and what is on disk is for the log to say: a row may be wrong.
+                    let mut checked = *mark;
+                    checked.head.recorded = record.recorded;
+                    checked.head.synced_before = place.offset.saturating_sub(record.unsynced);
+                    checked.offset = match place.segment == mark.segment {
+                        true => place
+                            .offset
+                            .saturating_add(place.before)
+                            .saturating_add(place.record_len),
+                        false => 0,
+                    };
+                    let follows =
+                        |number: u64| manifest.segments.iter().position(|s| s.number == number);
+                    if follows(place.segment) > follows(mark.segment) {
+                        return Err("it is damaged".into());
+                    }
+                    Ok(checked)
                 }
                 _ => Err("the log does not hold the last commit it read".into()),
             },

@@ -308,7 +308,13 @@ fn content_of(
     version: &Version,
 ) -> Result<Option<crate::commit::Content>, Fault> {
     let found = transaction.version(&version.path, version.version)?;
-    Ok(found.and_then(|found| found.change().content))
+    let content = found.and_then(|found| found.change().content);
+    // It was read before the lock was had: what another writer had not synced then may be gone.
+    if content.map(|content| content.object) != version.id {
+        let message = format!("{} is no longer in the archive", version.rev());
+        return Err(Fault::Error(Error::not_found(message)));
+    }
+    Ok(content)
 }
 
 pub(crate) fn unchanged(transaction: &Transaction<'_>, newest: &Newest) -> Result<Changed, Fault> {

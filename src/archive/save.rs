@@ -1,5 +1,7 @@
 //! Saving: documents in, one commit out.
 
+use std::collections::HashSet;
+
 use super::Archive;
 use super::engine::{Engine, Fault};
 use super::objects::ObjectReader;
@@ -326,6 +328,7 @@ pub(crate) fn stage_plan(
 pub struct Save<'a> {
     archive: &'a Archive,
     documents: Vec<Prepared>,
+    paths: HashSet<String>,
     note: Note,
     conditions: Conditions,
     ignore_format: bool,
@@ -336,6 +339,7 @@ impl<'a> Save<'a> {
         Save {
             archive,
             documents: Vec::new(),
+            paths: HashSet::new(),
             note: Note::default(),
             conditions: Conditions::default(),
             ignore_format: false,
@@ -349,7 +353,7 @@ impl<'a> Save<'a> {
     /// `InvalidDocument` with line, column and JSON Pointer; `Usage` for a path that is none, or is added twice.
     pub fn add(&mut self, path: &str, document: Document) -> Result<&mut Self> {
         let prepared = self.archive.prepare(path, document)?;
-        if self.documents.iter().any(|other| other.path == path) {
+        if !self.paths.insert(path.to_owned()) {
             return Err(Error::invalid(format!("{path} is in this commit already")));
         }
         self.documents.push(prepared);
@@ -392,7 +396,7 @@ impl<'a> Save<'a> {
 
     /// Is a document of this path in the commit?
     pub fn has(&self, path: &str) -> bool {
-        self.documents.iter().any(|document| document.path == path)
+        self.paths.contains(path)
     }
 
     /// Commits. Once this returns the commit is on disk; what is `Unchanged` was there before.

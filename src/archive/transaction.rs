@@ -554,6 +554,10 @@ impl Engine {
             if !writer.synced_up_to(&view.cursor) && !view.cursor.head_stands(&self.reader) {
                 self.start_over(&mut view).map_err(again)?;
             }
+            if !writer.is_current() {
+                writer.forget();
+            }
+            writer.forget_after(self.reading());
             writer.take_note(&*lock, &view.cursor);
             if let Some(notice) = writer.prepare(&mut view.cursor).map_err(again)? {
                 self.notice(notice);
@@ -561,7 +565,7 @@ impl Engine {
         }
         {
             let view = self.view();
-            let cursor = &view.cursor;
+            let cursor = view.cursor.clone();
             let mut transaction = Transaction {
                 engine: self,
                 view: &view,
@@ -573,17 +577,19 @@ impl Engine {
                     ..Unwritten::default()
                 },
                 head: cursor.head,
-                unsynced: writer.unsynced(cursor),
+                unsynced: writer.unsynced(&cursor),
                 now: chrono::Utc::now().timestamp_micros(),
             };
             for job in jobs.iter_mut() {
                 job.run(&mut transaction);
             }
             let bytes = transaction.unwritten.bytes;
+            // Readers go on while the disk works.
+            drop(view);
             let synced = if !bytes.is_empty() {
-                writer.append(cursor, &bytes)
+                writer.append(&cursor, &bytes)
             } else if jobs.iter().any(|job| job.succeeded()) {
-                writer.sync_existing(cursor)
+                writer.sync_existing(&cursor)
             } else {
                 Ok(())
             };

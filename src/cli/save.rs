@@ -30,7 +30,8 @@ use crate::workspace::{ARCHIVE_FOLDER, Place, Workspace, find_archive, place_for
   backstory save --jsonl --batch 1000 < readings.jsonl
 
 With --jsonl, each line of standard input is {\"path\":…,\"doc\":…}, and may have time, message, author and meta. Every
-line is a commit of its own; --batch N puts N of them on disk at once. Paths are relative to the archive's root.")]
+line is a commit of its own; with --batch N there is one every N lines (more where lines differ in time, message,
+author or metadata, or a path comes twice). Paths are relative to the archive's root.")]
 pub(super) struct Args {
     /// Files and folders to save; - is standard input
     #[arg(value_name = "FILE", required_unless_present = "jsonl", value_hint = ValueHint::AnyPath)]

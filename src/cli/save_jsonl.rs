@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     let workspace = save::open(&place, args.no_init, context)?;
     let note = args.note.note(context);
     let size = args.batch.unwrap_or(1) as usize;
-    let mut pending = Vec::new();
+    let mut pending = Pending::default();
     let mut stdin = std::io::stdin().lock();
     let mut text = Vec::new();
     for number in 1u64.. {
@@ -51,8 +51,8 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         if text.trim_ascii().is_empty() {
             continue;
         }
-        match add(&text, args, &note, &workspace) {
-            Ok(save) => pending.push(save),
+        match add(&text, args, &note, &workspace, &mut pending) {
+            Ok(()) => {}
             Err(failure) => {
                 let failure = failure.at_line(number);
                 if !args.keep_going {
@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
                 context.report(failure);
             }
         }
-        if pending.len() >= size {
+        if pending.lines >= size {
             commit(&workspace, &mut pending, context)?;
         }
     }
@@ -77,29 +77,49 @@ fn add<'a>(
     args: &Args,
     default: &Note,
     workspace: &'a Workspace,
-) -> Result<Save<'a>, Failure> {
+    pending: &mut Pending<'a>,
+) -> Result<(), Failure> {
     let line = read(text, default)?;
     let mut document = Document::value(line.doc);
     if let Some(nan) = args.nan {
         document = document.nan(nan.into());
     }
-    let mut save = workspace.archive().save();
-    save.note(line.note).ignore_format(args.ignore_format);
-    save.add(&line.path, document)?;
-    Ok(save)
+    if let Some((note, save)) = pending.commits.last_mut()
+        && *note == line.note
+        && !save.has(&line.path)
+    {
+        save.add(&line.path, document)?;
+    } else {
+        let mut save = workspace.archive().save();
+        save.note(line.note.clone())
+            .ignore_format(args.ignore_format);
+        save.add(&line.path, document)?;
+        pending.commits.push((line.note, save));
+    }
+    pending.lines += 1;
+    Ok(())
+}
+
+/// Lines that are not on disk yet. Lines with the same time, message, author and metadata are one commit, as long as
+/// no path comes twice; all commits here share one sync.
+#[derive(Default)]
+struct Pending<'a> {
+    commits: Vec<(Note, Save<'a>)>,
+    lines: usize,
 }
 
 /// Puts the pending commits on disk and says what they are: from then on they are safe.
 fn commit<'a>(
     workspace: &'a Workspace,
-    pending: &mut Vec<Save<'a>>,
+    pending: &mut Pending<'a>,
     context: &mut Context,
 ) -> Result<(), Failure> {
-    if pending.is_empty() {
+    pending.lines = 0;
+    if pending.commits.is_empty() {
         return Ok(());
     }
     let mut batch = workspace.archive().batch();
-    for save in pending.drain(..) {
+    for (_, save) in pending.commits.drain(..) {
         batch.push(save);
     }
     for change in batch.commit()?.into_iter().flatten() {

@@ -107,8 +107,12 @@ impl Cursor {
         sink: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Progress> {
         let (manifest, stamp) = reader.manifest()?;
-        if manifest.generation != self.manifest.generation {
+        if stamp.identity != self.stamp.identity {
+            // The names may stand for other files now, and the log may be another one.
             reader.forget_files();
+            if !self.head_stands(reader) {
+                return Ok(Progress::Diverged);
+            }
         }
         (self.manifest, self.stamp) = (manifest, stamp);
         loop {

@@ -23,6 +23,8 @@ pub(crate) struct LogWriter {
     /// Segment, and the offset up to which this writer has seen a sync succeed.
     synced: Option<(u64, u64)>,
     poisoned: bool,
+    /// Which reading of the log this writer's knowledge is of.
+    reading: u64,
     /// Length from which a segment takes no more commits.
     pub segment_len: u64,
 }
@@ -62,6 +64,7 @@ impl LogWriter {
             active: None,
             synced: None,
             poisoned: false,
+            reading: 0,
             segment_len: SEGMENT_LEN,
         }
     }
@@ -96,6 +99,28 @@ impl LogWriter {
         self.synced = None;
     }
 
+    /// Forgets what was known of another reading of the log: it may have been another log.
+    pub fn forget_after(&mut self, reading: u64) {
+        if self.reading != reading {
+            self.forget();
+            self.reading = reading;
+        }
+    }
+
+    /// Is the open segment still the file that has its name?
+    pub fn is_current(&self) -> bool {
+        let Some((number, file)) = &self.active else {
+            return true;
+        };
+        match (
+            file.identity(),
+            self.storage().identity(&segment_file(*number)),
+        ) {
+            (Ok(open), Ok(named)) => open == named,
+            _ => false,
+        }
+    }
+
     /// Takes over what the writers before this one know to be on disk. Without it the newest commit would have to be
     /// written again by every new process: its own record was written before its sync.
     pub fn take_note(&mut self, lock: &dyn StorageLock, cursor: &Cursor) {
@@ -103,13 +128,14 @@ impl LogWriter {
         let Ok(file) = self.reader.segment(cursor.segment) else {
             return;
         };
-        let Ok(identity) = file.identity() else {
+        let (Ok(identity), Ok(changed)) = (file.identity(), file.changed_at()) else {
             return;
         };
         let offset = SyncNote::read(&note, self.reader.keys())
             .filter(|note| {
                 note.segment == cursor.segment
                     && note.file == identity
+                    && note.changed == changed
                     && note.offset <= cursor.offset
             })
             .map(|note| note.offset);
@@ -127,22 +153,19 @@ impl LogWriter {
         let Some((segment, offset)) = self.synced else {
             return;
         };
-        let Some(file) = self
-            .reader
-            .segment(segment)
-            .ok()
-            .and_then(|file| file.identity().ok())
-        else {
+        let Ok(open) = self.reader.segment(segment) else {
             return;
         };
-        let _ = lock.set_note(
-            &SyncNote {
-                segment,
-                file,
-                offset,
-            }
-            .write(self.reader.keys()),
-        );
+        let (Ok(file), Ok(changed)) = (open.identity(), open.changed_at()) else {
+            return;
+        };
+        let note = SyncNote {
+            segment,
+            file,
+            changed,
+            offset,
+        };
+        let _ = lock.set_note(&note.write(self.reader.keys()));
     }
 
     /// Makes the log ready to be appended to at the cursor: a torn tail is moved away, a full segment sealed.
@@ -259,6 +282,7 @@ impl LogWriter {
         let file = self.storage().create(&name).map_err(failed)?;
         file.write_all_at(&header, 0).map_err(failed)?;
         file.sync_data().map_err(failed)?;
+        self.storage().sync_dir(LOG_FOLDER).map_err(failed)?;
         let manifest_bytes = next.encode(self.reader.keys());
         replace(self.storage(), LOG_FOLDER, MANIFEST_FILE, &manifest_bytes).map_err(failed)?;
         let (manifest, stamp) = self.reader.manifest()?;
@@ -349,17 +373,27 @@ impl LogWriter {
     }
 }
 
-/// How far a segment is known to be on disk: true once written, for ever, of this very file.
+/// How far a segment was known to be on disk when it was last changed. Whoever puts other bytes in its place changes
+/// the time too, which no copying program can set.
 struct SyncNote {
     segment: u64,
     file: FileIdentity,
+    /// [`StorageFile::changed_at`] after the sync.
+    changed: i64,
     offset: u64,
 }
 
 impl SyncNote {
     fn write(&self, keys: &ArchiveKeys) -> Vec<u8> {
-        let mut note = Vec::with_capacity(64);
-        for value in [self.segment, self.file.device, self.file.inode, self.offset] {
+        let mut note = Vec::with_capacity(72);
+        let changed = self.changed.cast_unsigned();
+        for value in [
+            self.segment,
+            self.file.device,
+            self.file.inode,
+            changed,
+            self.offset,
+        ] {
             note.extend_from_slice(&value.to_le_bytes());
         }
         let sum = blake3::keyed_hash(&keys.checksum, &note);
@@ -368,7 +402,7 @@ impl SyncNote {
     }
 
     fn read(note: &[u8], keys: &ArchiveKeys) -> Option<SyncNote> {
-        let (values, sum) = note.split_at_checked(32)?;
+        let (values, sum) = note.split_at_checked(40)?;
         if blake3::keyed_hash(&keys.checksum, values).as_bytes() != sum {
             return None;
         }
@@ -380,6 +414,7 @@ impl SyncNote {
                 device: value()?,
                 inode: value()?,
             },
+            changed: value()?.cast_signed(),
             offset: value()?,
         })
     }

@@ -236,6 +236,14 @@ impl StorageFile for LocalFile {
         Ok(self.0.metadata()?.len())
     }
 
+    fn changed_at(&self) -> io::Result<i64> {
+        let metadata = self.0.metadata()?;
+        Ok(metadata
+            .ctime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(metadata.ctime_nsec()))
+    }
+
     fn identity(&self) -> io::Result<FileIdentity> {
         Ok(identity_of(&self.0.metadata()?))
     }

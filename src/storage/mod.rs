@@ -43,6 +43,11 @@ pub trait StorageFile: Debug + Send + Sync {
     fn len(&self) -> io::Result<u64>;
     /// Which file this is, whatever its name says by now.
     fn identity(&self) -> io::Result<FileIdentity>;
+    /// When its bytes or its attributes were last changed: nanoseconds since the Unix epoch, as coarse as the system
+    /// has them. 0 where there is no such thing.
+    fn changed_at(&self) -> io::Result<i64> {
+        Ok(0)
+    }
 }
 
 /// Holds the writer's lock until it is dropped, or the process ends.

@@ -6,8 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Workspace;
 use super::disk::OnDisk;
+use super::{ARCHIVE_FOLDER, Workspace};
 use crate::archive::{Document, Note, Restored, Rollback, Undo, Version};
 use crate::commit::Op;
 use crate::error::{Error, ErrorKind, Result};
@@ -164,15 +164,10 @@ impl Workspace {
         note: Note,
         stamp: i64,
     ) -> Result<(Option<String>, Option<PathBuf>)> {
-        let path = self.path_of_file(file).ok();
-        let archived = match &path {
-            Some(path) => self.archive.path_exists(path)?,
-            None => false,
-        };
+        let path = self.archived_path_of(file)?;
         let file = self.base.join(file);
         let (mut saved, mut aside) = (None, None);
-        if archived
-            && let Some(path) = &path
+        if let Some(path) = &path
             && let OnDisk::Unsaved(found) = self.look(&file, Some(path))?
             && found != bytes
         {
@@ -183,6 +178,27 @@ impl Workspace {
         }
         files::write_atomically(&file, bytes)?;
         Ok((saved, aside))
+    }
+
+    /// The archived path that a file about to be written stands for, by its name or by what a link leads to.
+    ///
+    /// # Errors
+    /// `Usage` for a file of the archive itself.
+    fn archived_path_of(&self, file: &Path) -> Result<Option<String>> {
+        let absolute = self.base.join(file);
+        let real = files::resolve(&absolute).unwrap_or(absolute);
+        if real.starts_with(self.root.join(ARCHIVE_FOLDER)) {
+            let message = format!("{} belongs to the archive itself", file.display());
+            return Err(Error::invalid(message));
+        }
+        let named = self.path_of_file(file).ok();
+        let behind = self.path_of_file(&real).ok();
+        for path in [named, behind].into_iter().flatten() {
+            if self.archive.path_exists(&path)? {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     fn save_found(&self, path: &str, found: Vec<u8>, note: Note) -> Result<Option<String>> {
@@ -214,10 +230,7 @@ impl Workspace {
 
     /// Plans to write the content of `path` to a file that need not be its own.
     fn plan_other(&self, path: &str, file: &Path) -> Result<Planned> {
-        let own = match self.path_of_file(file) {
-            Ok(own) if self.archive.path_exists(&own)? => Some(own),
-            _ => None,
-        };
+        let own = self.archived_path_of(file)?;
         let file = self.base.join(file);
         let on_disk = self.look(&file, own.as_deref())?;
         Ok(Planned {

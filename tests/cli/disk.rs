@@ -450,3 +450,37 @@ fn mv_leaves_a_file_alone_that_the_path_never_came_from() {
     place.run(&["mv", "sensors.json", "north.json"]).ok();
     assert!(place.exists("sensors.json") && !place.exists("north.json"));
 }
+
+#[test]
+fn no_file_of_the_archive_is_written_over() {
+    let place = Place::with_versions(&["1", "2"]);
+    for file in [
+        ".backstory/archive.json",
+        ".backstory/log/MANIFEST",
+        ".backstory/new.json",
+    ] {
+        place.run(&["load", "config/a.json", "-o", file]).exits(2);
+        place
+            .run(&["rollback", "config/a.json", "-o", file])
+            .exits(2);
+    }
+    place.run(&["verify"]).ok();
+}
+
+#[test]
+fn an_unsaved_edit_behind_a_link_is_saved_first() {
+    let place = Place::with_versions(&["1", "2"]);
+    place.write("config/a.json", "[\"unsaved\"]");
+    std::os::unix::fs::symlink("config/a.json", place.root().join("link.json")).unwrap();
+    place
+        .run(&["load", "config/a.json@1", "-o", "link.json"])
+        .ok();
+    assert_eq!(
+        place.run(&["load", "config/a.json"]).ok().text(),
+        "[\"unsaved\"]"
+    );
+    assert_eq!(
+        std::fs::read_to_string(place.root().join("config/a.json")).unwrap(),
+        "1"
+    );
+}

@@ -309,3 +309,25 @@ fn a_stream_is_answered_line_by_line() {
     drop(stdin);
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn a_batch_of_lines_is_one_commit_where_it_can_be() {
+    let place = Place::with_archive();
+    let input: String = [1, 2, 3, 4, 5, 6, 2]
+        .iter()
+        .map(|n| format!("{{\"path\":\"s/{n}\",\"doc\":[{n}]}}\n"))
+        .collect();
+    let call = place
+        .run_input(&["save", "--jsonl", "--batch", "3", "--json"], &input)
+        .ok();
+    let commits: Vec<String> = call
+        .lines()
+        .iter()
+        .map(|line| line["commit"].to_string())
+        .collect();
+    assert_eq!(commits.len(), 7);
+    assert!(commits[..3].iter().all(|commit| *commit == commits[0]));
+    assert!(commits[3..6].iter().all(|commit| *commit == commits[3]));
+    assert_ne!(commits[0], commits[3]);
+    assert_ne!(commits[3], commits[6]);
+}
