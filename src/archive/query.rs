@@ -99,6 +99,14 @@ impl History<'_> {
                     Ok(found) => found,
                     Err(error) => return Some(Err(error)),
                 };
+                let mut above = (below != u64::MAX).then_some(below);
+                if found.is_empty() {
+                    self.tell_of_gap(&path, 0, above);
+                }
+                for version in &found {
+                    self.tell_of_gap(&path, version.version, above);
+                    above = Some(version.version);
+                }
                 self.next = match found.last() {
                     None => Next::Done,
                     Some(last) => Next::Path(path, last.version),
@@ -126,8 +134,11 @@ impl History<'_> {
                 let found = self.archive.engine.ask(|catalog| {
                     let mut versions = Vec::new();
                     for seq in (low..=up_to).rev() {
-                        if let Some(view) = self.archive.commit_view(catalog, seq)? {
-                            versions.extend(view.changes);
+                        match self.archive.commit_view(catalog, seq)? {
+                            Some(view) => versions.extend(view.changes),
+                            None => self.archive.engine.notice(format!(
+                                "commit {seq} is in a damaged part of the log; `backstory verify` says where"
+                            )),
                         }
                     }
                     Ok(versions)
@@ -139,6 +150,25 @@ impl History<'_> {
                 }
                 Some(Ok(()))
             }
+        }
+    }
+}
+
+impl History<'_> {
+    /// Versions that damage has taken are not passed over in silence.
+    fn tell_of_gap(&self, path: &str, version: u64, above: Option<u64>) {
+        let Some(last) = above.and_then(|above| above.checked_sub(1)) else {
+            return;
+        };
+        let first = version + 1;
+        if first <= last {
+            let which = match first == last {
+                true => format!("version {first} of {path} is"),
+                false => format!("versions {first} to {last} of {path} are"),
+            };
+            self.archive.engine.notice(format!(
+                "{which} in a damaged part of the log; `backstory verify` says where"
+            ));
         }
     }
 }
@@ -304,8 +334,10 @@ impl Archive {
                     && *number > 0
                     && *number < newest.version
                 {
-                    return Err(doubt(format!(
-                        "version {number} of {path} is in a damaged part of the log"
+                    return Err(Fault::Doubt(Error::corrupt(
+                        LOG_FOLDER,
+                        None,
+                        format!("version {number} of {path} is in a part of it that is lost"),
                     )));
                 }
                 return Err(missing(format!(

@@ -26,6 +26,8 @@ pub(super) struct Context {
     /// The call as a shell takes it.
     call: Vec<String>,
     opened: Option<Archive>,
+    /// The current directory is a folder below the root of the archive.
+    below_root: bool,
     worst: u8,
 }
 
@@ -58,6 +60,7 @@ impl Context {
             globals,
             call,
             opened: None,
+            below_root: false,
             worst: super::DONE,
         })
     }
@@ -102,7 +105,8 @@ impl Context {
     /// Prints what became of a path.
     pub fn change(&mut self, change: &Change) {
         if self.json() {
-            self.out.line(&change_json(change));
+            let rev = self.rev(&change.rev());
+            self.out.line(&change_json(change, &rev));
             return;
         }
         let status = change.status.to_string();
@@ -223,6 +227,16 @@ impl Context {
         Ok((self.use_archive(archive)?, made))
     }
 
+    /// A revision as it can be pasted where this call was made: names in output count from the root, those in
+    /// arguments from the current directory.
+    pub fn rev(&self, rev: &str) -> String {
+        if self.below_root {
+            format!(":/{rev}")
+        } else {
+            rev.to_owned()
+        }
+    }
+
     fn options(&self) -> OpenOptions {
         OpenOptions {
             wait: self.globals.wait,
@@ -234,7 +248,10 @@ impl Context {
     fn use_archive(&mut self, archive: Archive) -> Result<Workspace, Failure> {
         self.opened = Some(archive.clone());
         self.pass_on_notices();
-        Ok(workspace::Workspace::new(archive, &self.cwd)?)
+        let workspace = workspace::Workspace::new(archive, &self.cwd)?;
+        let root = workspace.root();
+        self.below_root = self.cwd != root && self.cwd.starts_with(root);
+        Ok(workspace)
     }
 
     fn pass_on_notices(&self) {
@@ -303,13 +320,13 @@ fn no_such_file(name: &str, file: &Path) -> Failure {
 }
 
 /// The line that `save`, `rollback`, `undo`, `redo`, `delete`, `undelete` and `mv` print for a path.
-fn change_json(change: &Change) -> String {
+fn change_json(change: &Change, rev: &str) -> String {
     let mut line = Object::new();
     line.text("path", &change.path)
         .number("version", change.version)
         .optional("id", change.id)
         .text("commit", &change.commit.to_string())
         .text("status", &change.status.to_string())
-        .text("rev", &change.rev());
+        .text("rev", rev);
     line.finish()
 }

@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
                 .text("same", same)
                 .text("time", &format_utc(version.time))
                 .text("commit", &version.commit.to_string())
-                .text("rev", &version.rev());
+                .text("rev", &context.rev(&version.rev()));
             context.out.line(&line.finish());
         } else {
             let rev = context.out.paint(style::NAME, &visible(&version.rev()));

@@ -102,7 +102,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         line.text("path", &version.path)
             .number("version", version.version)
             .optional("id", version.id)
-            .text("rev", &version.rev())
+            .text("rev", &context.rev(&version.rev()))
             .text("file", &file.to_string_lossy())
             .number("bytes", bytes.len() as u64);
         context.out.line(&line.finish());
@@ -144,7 +144,10 @@ fn value_at(
             pointer.as_str()
         ))
         .about(&version.path)
-        .hint(format!("backstory load {}", quote(&version.rev())))
+        .hint(format!(
+            "backstory load {}",
+            quote(&format!(":/{}", version.rev()))
+        ))
     })?;
     if form.canonical {
         return Ok(value.to_vec());

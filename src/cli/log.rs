@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     for version in workspace.archive().history(query)? {
         let version = version?;
         let line = if context.json() {
-            version_json(&version)
+            version_json(&version, &context.rev(&version.rev()))
         } else {
             version_text(&version, &context.out)
         };
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     Ok(super::DONE)
 }
 
-fn version_json(version: &Version) -> String {
+fn version_json(version: &Version, rev: &str) -> String {
     let mut line = Object::new();
     line.text("path", &version.path)
         .number("version", version.version)
@@ -88,7 +88,7 @@ fn version_json(version: &Version) -> String {
         .text("op", &version.op.to_string())
         .optional_text("message", version.message.as_deref())
         .map("meta", &version.meta)
-        .text("rev", &version.rev());
+        .text("rev", rev);
     line.finish()
 }
 

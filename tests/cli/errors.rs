@@ -233,3 +233,35 @@ fn output_that_cannot_be_written_is_exit_7() {
         .says_what_to_try();
     assert!(call.err.contains("standard output"), "{}", call.err);
 }
+
+#[test]
+fn damage_is_not_passed_over_in_silence() {
+    let place = Place::with_archive();
+    let segment = place.root().join(".backstory/log/00000001.seg");
+    let mut ends = Vec::new();
+    for text in ["[1]", "[2]", "[3]", "[4]"] {
+        place.write("a.json", text);
+        place.run(&["save", "a.json"]).ok();
+        ends.push(std::fs::metadata(&segment).unwrap().len() as usize);
+    }
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[ends[1] - 20] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let call = place.run(&["log", "a.json"]).ok();
+    assert!(
+        call.err
+            .contains("version 2 of a.json is in a damaged part"),
+        "{}",
+        call.err
+    );
+    let call = place.run(&["log"]).ok();
+    assert!(
+        call.err.contains("commit 2 is in a damaged part"),
+        "{}",
+        call.err
+    );
+    place.run(&["load", "a.json@2"]).exits(6).says_what_to_try();
+    assert_eq!(place.run(&["load", "a.json@1"]).ok().text(), "[1]");
+    assert_eq!(place.run(&["load", "a.json@4"]).ok().text(), "[4]");
+    place.run(&["verify"]).exits(1);
+}

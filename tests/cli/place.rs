@@ -236,7 +236,7 @@ fn paths_are_relative_to_where_one_stands() {
             .run_in("config/deep", &["save", ":/config/a.json", "--json"])
             .ok()
             .document()["rev"],
-        "config/a.json@2"
+        ":/config/a.json@2"
     );
     place.run(&["load", ":/../a.json"]).exits(2);
     place
@@ -305,4 +305,15 @@ fn the_index_may_be_anywhere_and_may_go() {
     assert_eq!(call.out, before);
     assert!(index.exists());
     assert!(place.run(&["reindex"]).ok().text().contains("2 commits"));
+}
+
+#[test]
+fn a_rev_can_be_pasted_where_it_was_printed() {
+    let place = Place::with_versions(&["1", "2"]);
+    let call = place.run_in("config", &["log", "a.json", "--json"]).ok();
+    for line in call.lines() {
+        let rev = line["rev"].as_str().unwrap();
+        let call = place.run_in("config", &["load", rev]).ok();
+        assert_eq!(call.text(), line["version"].to_string());
+    }
 }

@@ -96,7 +96,7 @@ fn standard_input_needs_a_name() {
     place.write("home.json", "2");
     assert_eq!(
         revs(&crate::support::finish(&mut call).ok()),
-        ["sensors/south.json@1"]
+        [":/sensors/south.json@1"]
     );
     place.write("a.json", "1");
     place.write("b.json", "1");
