@@ -106,15 +106,16 @@ impl Cursor {
         reader: &LogReader,
         sink: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<Progress> {
-        let (manifest, stamp) = reader.manifest()?;
-        if stamp.identity != self.stamp.identity {
+        let named = reader.manifest_stamp();
+        if !named.is_ok_and(|identity| self.stamp.is_still(identity)) {
+            let (manifest, stamp) = reader.manifest()?;
+            (self.manifest, self.stamp) = (manifest, stamp);
             // The names may stand for other files now, and the log may be another one.
             reader.forget_files();
             if !self.head_stands(reader) {
                 return Ok(Progress::Diverged);
             }
         }
-        (self.manifest, self.stamp) = (manifest, stamp);
         loop {
             let Some(at) = self
                 .manifest

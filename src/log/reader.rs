@@ -43,7 +43,20 @@ pub(crate) struct LocatedChange {
 #[derive(Clone, Debug)]
 pub(crate) struct ManifestStamp {
     pub identity: FileIdentity,
-    _file: Arc<dyn StorageFile>,
+    /// When it was last changed, as of the reading.
+    changed: i64,
+    file: Arc<dyn StorageFile>,
+}
+
+impl ManifestStamp {
+    /// Is the file that has the name now, with this identity, the one that was read, unchanged?
+    pub fn is_still(&self, identity: FileIdentity) -> bool {
+        identity == self.identity
+            && self
+                .file
+                .changed_at()
+                .is_ok_and(|changed| changed == self.changed)
+    }
 }
 
 /// Opens and reads the files of the log.
@@ -90,9 +103,13 @@ impl LogReader {
         let identity = file
             .identity()
             .map_err(|e| Error::io(format!("read {name}"), e))?;
+        let changed = file
+            .changed_at()
+            .map_err(|e| Error::io(format!("read {name}"), e))?;
         let stamp = ManifestStamp {
             identity,
-            _file: file,
+            changed,
+            file,
         };
         let bytes = self
             .storage
