@@ -2,6 +2,7 @@
 
 mod edit;
 mod engine;
+mod history;
 mod objects;
 mod query;
 mod restore;
@@ -18,8 +19,9 @@ use serde_json::{Value, json};
 
 pub use edit::Edit;
 pub(crate) use engine::{Engine, Fault, mark_of};
+pub use history::{History, HistoryQuery};
 pub(crate) use objects::{ContentCache, ObjectAt, ObjectReader, doubt};
-pub use query::{History, HistoryQuery, Loaded};
+pub use query::Loaded;
 pub use restore::{Restored, Rollback, Undo};
 pub use save::{Batch, Document, Save};
 pub use version::{Change, CommitView, Head, Match, Note, Stats, Status, Tag, Version};
