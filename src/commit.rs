@@ -3,14 +3,37 @@
 //! The id covers what the future must rely on and nothing of how it is stored: no offset, no delta base, no
 //! compressed byte. See `docs/format.md`, "Commit id".
 
+use std::sync::OnceLock;
+
+use blake3::Hasher;
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
+
 use crate::id::{ArchiveId, CommitId, ObjectId};
 use crate::wire::{Bytes, Malformed, put_bytes, put_uvar};
 
-const COMMIT_CONTEXT: &str = "backstory 2026-11 commit id";
-const FIELDS_CONTEXT: &str = "backstory 2026-11 commit fields";
-const LEAF_CONTEXT: &str = "backstory 2026-11 change leaf";
-const NODE_CONTEXT: &str = "backstory 2026-11 change node";
+static COMMIT: Context = Context::new("backstory 2026-11 commit id");
+static FIELDS: Context = Context::new("backstory 2026-11 commit fields");
+static LEAF: Context = Context::new("backstory 2026-11 change leaf");
+static NODE: Context = Context::new("backstory 2026-11 change node");
 const IDENTITY_CONTEXT: &str = "backstory 2026-11 archive identity";
+
+/// BLAKE3's key derivation mode with one context string, which is hashed once.
+struct Context(&'static str, OnceLock<ContextKey>);
+
+impl Context {
+    const fn new(text: &'static str) -> Context {
+        Context(text, OnceLock::new())
+    }
+
+    fn hasher(&self) -> Hasher {
+        let key = self.1.get_or_init(|| hash_derive_key_context(self.0));
+        Hasher::new_from_context_key(key)
+    }
+
+    fn derive(&self, bytes: &[u8]) -> [u8; 32] {
+        *self.hasher().update(bytes).finalize().as_bytes()
+    }
+}
 
 /// What happened to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -298,7 +321,7 @@ impl Fields {
     }
 
     fn hash(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key(FIELDS_CONTEXT);
+        let mut hasher = FIELDS.hasher();
         for (tag, value) in &self.0 {
             hasher.update(&tag.to_le_bytes());
             hasher.update(&(value.len() as u64).to_le_bytes());
@@ -351,7 +374,7 @@ pub(crate) fn commit_id(
     changes: u64,
     root: [u8; 32],
 ) -> CommitId {
-    let mut hasher = blake3::Hasher::new_derive_key(COMMIT_CONTEXT);
+    let mut hasher = COMMIT.hasher();
     hasher.update(&(parents.len() as u64).to_le_bytes());
     for parent in parents {
         hasher.update(&parent.0);
@@ -379,7 +402,7 @@ pub(crate) fn merkle_root<'a>(changes: impl IntoIterator<Item = &'a Change>) -> 
         .map(|change| {
             buffer.clear();
             change.encode(&mut buffer);
-            blake3::derive_key(LEAF_CONTEXT, &buffer)
+            LEAF.derive(&buffer)
         })
         .collect();
     // A stack of complete subtrees, largest first, as binary carries: the same shape without recursion.
@@ -397,7 +420,7 @@ pub(crate) fn merkle_root<'a>(changes: impl IntoIterator<Item = &'a Change>) -> 
     }
     let mut root = match stack.pop() {
         Some((_, hash)) => hash,
-        None => return blake3::derive_key(LEAF_CONTEXT, &[]),
+        None => return LEAF.derive(&[]),
     };
     while let Some((_, left)) = stack.pop() {
         root = join(&left, &root);
@@ -409,7 +432,7 @@ fn join(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     let mut both = [0; 64];
     both[..32].copy_from_slice(left);
     both[32..].copy_from_slice(right);
-    blake3::derive_key(NODE_CONTEXT, &both)
+    NODE.derive(&both)
 }
 
 /// Keys that an archive's records are checked with.

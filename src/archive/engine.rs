@@ -92,7 +92,7 @@ pub(crate) struct Engine {
     pub view: RwLock<View>,
     pub writer: Mutex<LogWriter>,
     pub queue: Queue,
-    cache: Mutex<ContentCache>,
+    pub cache: Mutex<ContentCache>,
     pub layouts: LayoutCache,
     /// Building the index anew did not help: the log itself is damaged, and each doubt need not be paid for again.
     damaged: AtomicBool,
@@ -506,11 +506,7 @@ impl Engine {
     }
 
     pub fn catalog<'a>(&'a self, view: &'a View) -> Catalog<'a> {
-        Catalog {
-            index: &self.index,
-            mark: view.mark,
-            layers: vec![&view.recent],
-        }
+        Catalog::new(&self.index, view.mark, vec![&view.recent])
     }
 }
 
@@ -622,5 +618,27 @@ impl Engine {
             ));
         }
         Ok(())
+    }
+}
+
+impl Drop for Engine {
+    /// Gives back the room that the writer made for commits that did not come.
+    fn drop(&mut self) {
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !writer.has_room() || std::process::id() != self.process {
+            return;
+        }
+        let Ok(Some(lock)) = self.storage.lock(Duration::ZERO) else {
+            return;
+        };
+        let view = self.view.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Only behind its own last commit: what another writer has put there since is not looked into here.
+        if writer.synced_up_to(&view.cursor)
+            && writer.is_current()
+            && view.cursor.is_stale(&self.reader).is_ok_and(|stale| !stale)
+        {
+            writer.give_back_room(&view.cursor);
+            writer.leave_note(&*lock);
+        }
     }
 }

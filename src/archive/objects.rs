@@ -1,7 +1,8 @@
 //! Objects: finding them, following their deltas, and choosing what a new one rests on.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::{Engine, Fault};
 use super::sources::LayoutCache;
@@ -17,8 +18,10 @@ use crate::log::record::{LayoutPlace, ObjectRecord, Reference, StoredChange};
 const MAX_FRAMES: usize = 2 * KEYFRAME_EVERY as usize;
 /// A load decodes at most this many bytes: a chain that would need more starts again.
 const MAX_LOAD_LEN: u64 = 256 << 20;
-/// Contents kept for the next delta, in bytes.
+/// Contents kept for the next delta and the next load, in bytes.
 const CACHE_LEN: usize = 64 << 20;
+/// A thread keeps buffers for chains up to this many bytes each.
+const MAX_KEPT_SCRATCH: usize = 4 << 20;
 
 /// Which object: the number of its commit, and its number in the commit's batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,6 +163,43 @@ pub(crate) struct Unwritten {
     pub ids: HashMap<u64, CommitId>,
 }
 
+thread_local! {
+    // Most of the objects on the way to one are needed for a moment only.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Two buffers that take turns while a chain is decoded.
+#[derive(Default)]
+struct Scratch {
+    done: Vec<u8>,
+    next: Vec<u8>,
+}
+
+impl Scratch {
+    fn trim(&mut self) {
+        for buffer in [&mut self.done, &mut self.next] {
+            if buffer.capacity() > MAX_KEPT_SCRATCH {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
+/// The body of an object record, in the bytes that were read.
+pub(crate) struct Body {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl std::ops::Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+}
+
 /// Reads changes and objects by the catalog's rows.
 pub(crate) struct ObjectReader<'a> {
     pub reader: &'a LogReader,
@@ -294,7 +334,7 @@ impl<'a> ObjectReader<'a> {
     }
 
     /// The body of an object record.
-    pub fn body(&self, at: ObjectAt) -> Result<(RecordPlace, Vec<u8>), Fault> {
+    pub fn body(&self, at: ObjectAt) -> Result<(RecordPlace, Body), Fault> {
         let place = self.place(at)?;
         if let Some(unwritten) = self.unwritten
             && place.segment == unwritten.segment
@@ -303,16 +343,27 @@ impl<'a> ObjectReader<'a> {
             let start = usize::try_from(place.offset - unwritten.offset).unwrap_or(usize::MAX);
             let bytes = unwritten.bytes.get(start..).unwrap_or(&[]);
             return match crate::log::record::read_frame(bytes, self.reader.keys()) {
-                Ok(frame) => Ok((place, frame.body.to_vec())),
+                Ok(frame) => Ok((
+                    place,
+                    Body {
+                        bytes: frame.body.to_vec(),
+                        start: 0,
+                        end: frame.body.len(),
+                    },
+                )),
                 Err(_) => Err(doubt(
                     "an unwritten object is not where it should be".to_owned(),
                 )),
             };
         }
+        let (bytes, body) = self.reader.record_bytes(place, RECORD_OBJECT)?;
         Ok((
             place,
-            self.reader
-                .record(place, RECORD_OBJECT, |body| Ok(body.to_vec()))?,
+            Body {
+                bytes,
+                start: body.start,
+                end: body.end,
+            },
         ))
     }
 
@@ -350,7 +401,7 @@ impl<'a> ObjectReader<'a> {
     ) -> Result<(Content, usize), Fault> {
         let mut records = Vec::new();
         let mut next = at;
-        let mut below = loop {
+        let below = loop {
             if let Some(content) = cached(next) {
                 break Some(content);
             }
@@ -368,47 +419,71 @@ impl<'a> ObjectReader<'a> {
             }
         };
         let count = records.len();
-        while let Some((at, place, body)) = records.pop() {
-            below = Some(self.content_over(at, place, &body, below.as_ref())?);
+        if records.is_empty() {
+            return below
+                .map(|content| (content, 0))
+                .ok_or_else(|| doubt("an object without a record".to_owned()));
         }
-        below
+        SCRATCH
+            .with_borrow_mut(|scratch| self.decode_chain(&records, below, scratch))
             .map(|content| (content, count))
-            .ok_or_else(|| doubt("an object without a record".to_owned()))
     }
 
-    /// The content of a record, given that of the object it rests on.
-    fn content_over(
+    /// The content of the first of these records, each of which rests on the one behind it, and the last on `below`.
+    fn decode_chain(
         &self,
-        at: ObjectAt,
-        place: RecordPlace,
-        body: &[u8],
-        below: Option<&Content>,
+        records: &[(ObjectAt, RecordPlace, Body)],
+        below: Option<Content>,
+        scratch: &mut Scratch,
     ) -> Result<Content, Fault> {
-        let record = ObjectRecord::decode(body).map_err(|error| self.corrupt(place, error.0))?;
-        let failed = |error: FrameError| self.corrupt(place, &error.to_string());
-        let prefix = below.map(|content| &*content.bytes);
-        let mut written = false;
-        let bytes = match record {
-            ObjectRecord::Stored(bytes) => bytes.to_vec(),
-            ObjectRecord::Frame(frame) | ObjectRecord::Delta { frame, .. } => {
-                delta::decompress(frame, prefix, MAX_OBJECT_LEN).map_err(failed)?
+        let (mut load_len, mut k, mut written) = (0u64, 0, false);
+        // What the next record rests on is `below` for the first one decoded, from then on in `scratch.done`.
+        let mut below = below;
+        let mut first = true;
+        for (at, place, body) in records.iter().rev() {
+            let record =
+                ObjectRecord::decode(body).map_err(|error| self.corrupt(*place, error.0))?;
+            if let Some(content) = &below {
+                (load_len, written) = (content.load_len, content.written);
             }
-            ObjectRecord::Written { nan, .. } => {
-                written = true;
-                match below {
-                    // A rendering may be many times its document: one of another would have no bound.
-                    Some(document) if !document.written => {
-                        self.write_source(at, &document.bytes, nan)?
-                    }
-                    _ => return Err(self.corrupt(place, "a source that is not one of a document")),
+            let prefix = match (&below, first) {
+                (Some(content), _) => Some(&*content.bytes),
+                (None, true) => None,
+                (None, false) => Some(&*scratch.done),
+            };
+            k = record.k();
+            match record {
+                ObjectRecord::Stored(bytes) => {
+                    scratch.next.clear();
+                    scratch.next.extend_from_slice(bytes);
                 }
+                ObjectRecord::Frame(frame) | ObjectRecord::Delta { frame, .. } => {
+                    delta::decompress_into(frame, prefix, MAX_OBJECT_LEN, &mut scratch.next)
+                        .map_err(|error| self.corrupt(*place, &error.to_string()))?;
+                }
+                ObjectRecord::Written { nan, .. } => match prefix {
+                    // A rendering may be many times its document: one of another would have no bound.
+                    Some(document) if !written => {
+                        scratch.next = self.write_source(*at, document, nan)?;
+                        written = true;
+                    }
+                    _ => {
+                        return Err(
+                            self.corrupt(*place, "a source that is not one of a document")
+                        );
+                    }
+                },
             }
-        };
-        let before = below.map_or(0, |content| content.load_len);
+            (below, first) = (None, false);
+            load_len = load_len.saturating_add(scratch.next.len() as u64);
+            std::mem::swap(&mut scratch.done, &mut scratch.next);
+        }
+        let bytes = Arc::from(scratch.done.as_slice());
+        scratch.trim();
         Ok(Content {
-            load_len: before.saturating_add(bytes.len() as u64),
-            bytes: bytes.into(),
-            k: record.k(),
+            bytes,
+            k,
+            load_len,
             written,
         })
     }
@@ -425,12 +500,24 @@ impl<'a> ObjectReader<'a> {
         }
     }
 
-    /// The content of the object with this id, checked against it.
-    pub fn checked(&self, at: ObjectAt, id: &ObjectId) -> Result<Arc<[u8]>, Fault> {
-        let (content, _) = self.content(at, &mut |_| None)?;
+    /// The content of the object with this id, checked against it whether it comes from the log or from `cache`.
+    pub fn checked(
+        &self,
+        at: ObjectAt,
+        id: &ObjectId,
+        cache: &Mutex<ContentCache>,
+    ) -> Result<Arc<[u8]>, Fault> {
+        let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let (content, records) = self.content(at, &mut |at| lock().get(at))?;
         if ObjectId::of(&content.bytes) == *id {
-            return Ok(content.bytes);
+            let bytes = content.bytes.clone();
+            if records > 0 {
+                lock().put(at, content);
+            }
+            return Ok(bytes);
         }
+        // What is wrong in memory may be right on disk.
+        lock().remove(at);
         Err(self.fault_at(
             at,
             format!("the content of object {id} does not have its hash"),

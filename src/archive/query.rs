@@ -285,10 +285,13 @@ impl Archive {
         self.engine.ask(|catalog| {
             let objects = ObjectReader::new(&self.engine, catalog);
             let located = objects.change_at(version.seq, version.change)?;
-            let canonical = objects.checked(objects.locate(&located, version.seq, &id)?, &id)?;
+            let cache = &self.engine.cache;
+            let canonical =
+                objects.checked(objects.locate(&located, version.seq, &id)?, &id, cache)?;
             let source = match version.form {
                 SourceForm::Object(id) => {
-                    Some(objects.checked(objects.locate(&located, version.seq, &id)?, &id)?)
+                    let at = objects.locate(&located, version.seq, &id)?;
+                    Some(objects.checked(at, &id, cache)?)
                 }
                 _ => None,
             };

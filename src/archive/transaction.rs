@@ -14,7 +14,7 @@ use super::version::Note;
 use crate::commit::{Change, Fields, SourceForm};
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
-use crate::index::{Catalog, Recent, VersionRow, rows_of_batch};
+use crate::index::{Catalog, Question, Recent, VersionRow, rows_of_batch};
 use crate::log::batch::BatchBuilder;
 use crate::log::cursor::Head;
 use crate::log::format::{ARCHIVE_FOLDER, CHECKSUM_LEN};
@@ -184,7 +184,7 @@ impl Transaction<'_> {
         let (len, head) = (self.unwritten.bytes.len(), self.head);
         let result = work(self);
         if result.is_ok() {
-            self.group.add(std::mem::take(&mut self.job).rows());
+            self.group.append(std::mem::take(&mut self.job));
         } else {
             self.unwritten.bytes.truncate(len);
             for seq in head.seq + 1..=self.head.seq {
@@ -200,11 +200,8 @@ impl Transaction<'_> {
     }
 
     fn with<T>(&self, ask: impl FnOnce(&ObjectReader<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
-        let catalog = Catalog {
-            index: &self.engine.index,
-            mark: self.view.mark,
-            layers: vec![&self.view.recent, &self.group, &self.job],
-        };
+        let layers = vec![&self.view.recent, &self.group, &self.job];
+        let catalog = Catalog::new(&self.engine.index, self.view.mark, layers);
         ask(&ObjectReader {
             reader: &self.engine.reader,
             catalog: &catalog,
@@ -544,7 +541,12 @@ impl Engine {
         };
         {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-            self.advance(&mut view).map_err(again)?;
+            // Behind its own last commit this writer knows what stands: nothing, or zeros of its own.
+            let nothing_new = writer.synced_up_to(&view.cursor)
+                && !view.cursor.is_stale(&self.reader).map_err(again)?;
+            if !nothing_new {
+                self.advance(&mut view).map_err(again)?;
+            }
             if !self.reader.is_current(view.cursor.segment).map_err(again)? {
                 writer.forget();
                 self.reader.forget_files();
@@ -563,9 +565,10 @@ impl Engine {
                 self.notice(notice);
             }
         }
-        {
+        let (before, head, rows, len) = {
             let view = self.view();
             let cursor = view.cursor.clone();
+            let question = Question::new(&self.index);
             let mut transaction = Transaction {
                 engine: self,
                 view: &view,
@@ -583,7 +586,13 @@ impl Engine {
             for job in jobs.iter_mut() {
                 job.run(&mut transaction);
             }
-            let bytes = transaction.unwritten.bytes;
+            let Transaction {
+                unwritten: Unwritten { bytes, .. },
+                head,
+                group: rows,
+                ..
+            } = transaction;
+            drop(question);
             // Readers go on while the disk works.
             drop(view);
             let synced = if !bytes.is_empty() {
@@ -598,10 +607,24 @@ impl Engine {
                 return Err(Box::new(move || failed.error()));
             }
             writer.leave_note(&*lock);
-        }
+            (cursor, head, rows, bytes.len() as u64)
+        };
         // From here on everything is on disk: trouble with the view is for the next operation to meet.
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        if self.advance(&mut view).is_ok() {
+        // A reader may have gone on to the new commits, or begun to, while the disk worked.
+        let in_place =
+            (view.cursor.segment, view.cursor.offset) == (before.segment, before.offset);
+        let read = match in_place && view.cursor.head == before.head {
+            true => {
+                view.cursor.head = head;
+                view.cursor.offset += len;
+                view.recent.log_bytes += len;
+                view.recent.append(rows);
+                Ok(())
+            }
+            false => self.advance(&mut view),
+        };
+        if read.is_ok() {
             self.flush_index(&mut view, false);
         }
         drop(lock);

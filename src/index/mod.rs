@@ -21,17 +21,53 @@ use crate::log::reader::{BatchPlace, RecordPlace};
 
 /// The SQLite file up to a mark, and layers of newer commits on top of it, oldest first.
 pub(crate) struct Catalog<'a> {
-    pub index: &'a Mutex<SqliteIndex>,
+    question: Question<'a>,
     /// Rows of the SQLite file above this sequence number are left out.
     pub mark: u64,
     pub layers: Vec<&'a Recent>,
 }
 
+/// While it lasts, what is asked of the index is asked in one read transaction: it costs its locks once.
+pub(crate) struct Question<'a>(&'a Mutex<SqliteIndex>);
+
+impl<'a> Question<'a> {
+    pub fn new(index: &'a Mutex<SqliteIndex>) -> Question<'a> {
+        lock(index).begin_question();
+        Question(index)
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        lock(self.0).end_question();
+    }
+}
+
+fn lock(index: &Mutex<SqliteIndex>) -> MutexGuard<'_, SqliteIndex> {
+    index.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 type Answer<T> = Result<T, IndexError>;
+
+impl<'a> Catalog<'a> {
+    pub fn new(
+        index: &'a Mutex<SqliteIndex>,
+        mark: u64,
+        layers: Vec<&'a Recent>,
+    ) -> Catalog<'a> {
+        Catalog {
+            question: Question::new(index),
+            mark,
+            layers,
+        }
+    }
+}
 
 impl Catalog<'_> {
     fn sql(&self) -> MutexGuard<'_, SqliteIndex> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut index = lock(self.question.0);
+        index.read();
+        index
     }
 
     fn newest_first(&self) -> impl Iterator<Item = &Recent> {
@@ -71,6 +107,16 @@ impl Catalog<'_> {
             return Ok(Some(row));
         }
         self.sql().newest(path, self.mark)
+    }
+
+    /// The newest version of a path, where what was newest in the log up to the commit `seq` is known: `None` where
+    /// that may not be told from the newer commits alone.
+    pub fn newest_since(&self, path: &str, seq: u64) -> Option<Option<VersionRow>> {
+        if self.mark > seq {
+            return None;
+        }
+        let row = self.newest_first().find_map(|layer| layer.newest(path));
+        Some(row.filter(|row| row.seq > seq))
     }
 
     /// One version of a path.
@@ -130,6 +176,14 @@ impl Catalog<'_> {
             rows.extend(layer.by_key(low, high));
         }
         Ok(rows)
+    }
+
+    /// As [`Catalog::first_by_key`], where no commit up to `seq` has the key; `None` where the mark has gone on since.
+    pub fn first_by_key_since(&self, key: i64, seq: u64) -> Option<Option<VersionRow>> {
+        if self.mark > seq {
+            return None;
+        }
+        Some(self.layers.iter().find_map(|layer| layer.first_by_key(key)))
     }
 
     /// The first version whose object or source has this key: but for damage the one that stored it.

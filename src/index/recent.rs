@@ -53,6 +53,16 @@ impl Recent {
         self.tags.extend(rows.tags);
     }
 
+    /// Takes over the rows of later commits.
+    pub fn append(&mut self, later: Recent) {
+        if self.is_empty() && self.log_bytes == 0 {
+            *self = later;
+        } else {
+            self.log_bytes += later.log_bytes;
+            self.add(later.rows());
+        }
+    }
+
     /// All rows, for the SQLite file.
     pub fn rows(&self) -> Rows {
         let mut versions: Vec<VersionRow> = self.versions.values().flatten().cloned().collect();

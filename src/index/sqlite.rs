@@ -1,7 +1,7 @@
 //! The SQLite file.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{
@@ -20,6 +20,11 @@ const BUSY: Duration = Duration::from_secs(5);
 /// The write-ahead log is folded into the file when it has grown to this many bytes. This costs syncs, which is why
 /// it happens once in some thousand commits and not on closing.
 const CHECKPOINT_LEN: u64 = 8 << 20;
+
+/// How many pages of the file are kept in memory at most (32 MiB); what is kept grows with use.
+const CACHE_PAGES: i64 = 8192;
+/// A read transaction is begun anew after this time.
+const LONGEST_READ: Duration = Duration::from_secs(1);
 
 /// What the index could not do.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +85,10 @@ type Answer<T> = Result<T, IndexError>;
 pub(crate) struct SqliteIndex {
     connection: Connection,
     file: Option<PathBuf>,
+    /// How many questions are under way.
+    questions: usize,
+    /// When the read transaction was begun that they share.
+    reading: Option<Instant>,
 }
 
 impl SqliteIndex {
@@ -101,11 +110,56 @@ impl SqliteIndex {
         }
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(SqliteIndex {
             connection,
             file: file.map(Path::to_owned),
+            questions: 0,
+            reading: None,
         })
+    }
+
+    pub fn begin_question(&mut self) {
+        self.questions += 1;
+    }
+
+    pub fn end_question(&mut self) {
+        // The file may have been opened anew in the meantime.
+        self.questions = self.questions.saturating_sub(1);
+        if self.questions == 0 {
+            self.stop_reading();
+        }
+    }
+
+    /// Begins the read transaction of the questions under way. Rows up to a mark never change, so an older state is
+    /// as good as a newer one; but one that is held for long keeps the write-ahead log from being used again.
+    pub fn read(&mut self) {
+        if self.questions == 0 {
+            return;
+        }
+        match self.reading {
+            Some(since) if since.elapsed() < LONGEST_READ => return,
+            Some(_) => self.stop_reading(),
+            None => {}
+        }
+        // Where this fails each statement takes its own locks.
+        if self.run("BEGIN") {
+            self.reading = Some(Instant::now());
+        }
+    }
+
+    fn stop_reading(&mut self) {
+        if self.reading.take().is_some() {
+            self.run("COMMIT");
+        }
+    }
+
+    fn run(&self, sql: &str) -> bool {
+        let statement = self.connection.prepare_cached(sql);
+        statement
+            .and_then(|mut statement| statement.execute([]))
+            .is_ok()
     }
 
     /// Removes the file and what SQLite keeps beside it.
@@ -214,6 +268,7 @@ impl SqliteIndex {
         fill: impl FnOnce(&mut dyn FnMut(Rows) -> Result<(), E>) -> Result<Mark, E>,
     ) -> Result<Mark, E> {
         let fault = |error: rusqlite::Error| E::from(IndexError::from(error));
+        self.stop_reading();
         self.connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(fault)?;
@@ -273,6 +328,7 @@ impl SqliteIndex {
     /// Adds the rows of newer commits. `base` is the mark that the rows follow on. Does nothing where another
     /// process has already gone as far.
     pub fn absorb(&mut self, base: u64, rows: &Rows, mark: &Mark) -> Answer<()> {
+        self.stop_reading();
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -13,6 +13,8 @@ const LEVEL: i32 = 6;
 const PLAIN_WINDOW: usize = 2 << 20;
 /// The largest window, as a power of two, that this crate asks for and accepts (128 MiB).
 const MAX_WINDOW_LOG: u32 = 27;
+/// A thread keeps a buffer for frames up to this many bytes.
+const MAX_KEPT_FRAME: usize = 1 << 20;
 
 /// A frame could not be made or read back.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -36,7 +38,14 @@ fn zstd_error(code: usize) -> FrameError {
 thread_local! {
     // A context costs 20 µs to make and 2 to use again.
     static COMPRESSOR: RefCell<CCtx<'static>> = RefCell::new(CCtx::create());
-    static DECOMPRESSOR: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
+    static DECOMPRESSOR: RefCell<(DCtx<'static>, Vec<u8>)> = RefCell::new((decompressor(), Vec::new()));
+}
+
+fn decompressor() -> DCtx<'static> {
+    let mut context = DCtx::create();
+    // Where this fails the frames that need a wide window do, and say so.
+    let _ = context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG));
+    context
 }
 
 /// An object that stands alone, packed.
@@ -124,30 +133,42 @@ pub(crate) fn decompress(
     prefix: Option<&[u8]>,
     limit: u64,
 ) -> Result<Vec<u8>, FrameError> {
-    let mut frame = Vec::with_capacity(ZSTD_MAGIC.len() + payload.len());
-    frame.extend_from_slice(&ZSTD_MAGIC);
-    frame.extend_from_slice(payload);
-    let len = content_len(&frame)?;
-    if len > limit {
-        return Err(FrameError::TooLarge(len));
-    }
     let mut out = Vec::new();
-    out.try_reserve_exact(len as usize)
-        .map_err(|_| FrameError::Memory(len))?;
-    DECOMPRESSOR.with_borrow_mut(|context| {
-        context
-            .set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))
-            .map_err(zstd_error)?;
+    decompress_into(payload, prefix, limit, &mut out)?;
+    Ok(out)
+}
+
+/// The same, into a buffer that is used again: what was in it goes.
+pub(crate) fn decompress_into(
+    payload: &[u8],
+    prefix: Option<&[u8]>,
+    limit: u64,
+    out: &mut Vec<u8>,
+) -> Result<(), FrameError> {
+    DECOMPRESSOR.with_borrow_mut(|(context, frame)| {
+        frame.clear();
+        frame.extend_from_slice(&ZSTD_MAGIC);
+        frame.extend_from_slice(payload);
+        let len = content_len(frame)?;
+        if len > limit {
+            return Err(FrameError::TooLarge(len));
+        }
+        out.clear();
+        out.try_reserve_exact(len as usize)
+            .map_err(|_| FrameError::Memory(len))?;
         // A prefix is a dictionary of raw content. No JSON text starts with the magic number of a trained one,
         // which is not UTF-8.
         context
-            .decompress_using_dict(&mut out, &frame, prefix.unwrap_or(&[]))
-            .map_err(zstd_error)
-    })?;
-    if out.len() as u64 != len {
-        return Err(FrameError::WrongLength);
-    }
-    Ok(out)
+            .decompress_using_dict(out, frame, prefix.unwrap_or(&[]))
+            .map_err(zstd_error)?;
+        if frame.capacity() > MAX_KEPT_FRAME {
+            *frame = Vec::new();
+        }
+        match out.len() as u64 == len {
+            true => Ok(()),
+            false => Err(FrameError::WrongLength),
+        }
+    })
 }
 
 /// The length that a record's content says it has; `None` where it must be made to know.

@@ -70,6 +70,8 @@ pub(crate) struct LogReader {
 
 /// More open segments than this are closed and opened again when needed.
 const MAX_OPEN_SEGMENTS: usize = 64;
+/// Up to this many bytes are read without asking first how long the file is.
+const READ_UNASKED: u64 = 64 << 10;
 
 impl LogReader {
     pub fn new(storage: Arc<dyn Storage>, keys: ArchiveKeys, identity: Vec<u8>) -> LogReader {
@@ -200,30 +202,32 @@ impl LogReader {
 
     fn bytes(&self, place: RecordPlace) -> Result<Vec<u8>> {
         let file = self.segment(place.segment)?;
-        let name = segment_file(place.segment);
+        let name = || segment_file(place.segment);
         let beyond = || {
             Error::corrupt(
-                &name,
+                name(),
                 Some(place.offset),
                 "a record goes beyond the end of its segment",
             )
         };
         let len = usize::try_from(place.len).map_err(|_| beyond())?;
         // The length comes from a row that may be wrong: never reserve more than the file could hold.
-        let size = file
-            .len()
-            .map_err(|e| Error::io(format!("read {name}"), e))?;
-        if place
-            .offset
-            .checked_add(place.len)
-            .is_none_or(|end| end > size)
-        {
-            return Err(beyond());
+        if place.len > READ_UNASKED {
+            let size = file
+                .len()
+                .map_err(|e| Error::io(format!("read {}", name()), e))?;
+            if place
+                .offset
+                .checked_add(place.len)
+                .is_none_or(|end| end > size)
+            {
+                return Err(beyond());
+            }
         }
         let mut bytes = vec![0; len];
         read_exact_at(&*file, &mut bytes, place.offset).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => beyond(),
-            _ => Error::io(format!("read {name}"), error),
+            _ => Error::io(format!("read {}", name()), error),
         })?;
         Ok(bytes)
     }
@@ -235,6 +239,18 @@ impl LogReader {
         kind: u8,
         read: impl FnOnce(&[u8]) -> Result<T, &'static str>,
     ) -> Result<T> {
+        let (bytes, body) = self.record_bytes(place, kind)?;
+        read(&bytes[body]).map_err(|reason| {
+            Error::corrupt(segment_file(place.segment), Some(place.offset), reason)
+        })
+    }
+
+    /// Reads one record: its bytes, and where in them its body is.
+    pub fn record_bytes(
+        &self,
+        place: RecordPlace,
+        kind: u8,
+    ) -> Result<(Vec<u8>, std::ops::Range<usize>)> {
         let bytes = self.bytes(place)?;
         let corrupt =
             |reason: &str| Error::corrupt(segment_file(place.segment), Some(place.offset), reason);
@@ -246,7 +262,9 @@ impl LogReader {
         if frame.kind != kind || frame.len != bytes.len() {
             return Err(corrupt("another record than expected"));
         }
-        read(frame.body).map_err(corrupt)
+        let end = frame.len - checksum_len(kind).unwrap_or(CHECKSUM_LEN);
+        let body = end - frame.body.len()..end;
+        Ok((bytes, body))
     }
 
     /// Reads a commit record.

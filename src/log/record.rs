@@ -31,7 +31,7 @@ pub(crate) struct Frame<'a> {
     pub len: usize,
 }
 
-fn checksum_len(kind: u8) -> Option<usize> {
+pub(crate) fn checksum_len(kind: u8) -> Option<usize> {
     match kind {
         RECORD_OBJECT => Some(OBJECT_CHECKSUM_LEN),
         RECORD_HEADER | RECORD_CHANGES | RECORD_COMMIT => Some(CHECKSUM_LEN),

@@ -15,14 +15,23 @@ use crate::error::{Error, Result};
 use crate::storage::{FileIdentity, Storage, StorageFile, StorageLock, read_exact_at, replace};
 use crate::wire::Bytes;
 
+/// How many bytes of zeros are put behind a commit at a time.
+const ROOM: usize = 64 << 10;
+/// A writer makes room from this append on.
+const ROOM_AFTER: u64 = 8;
+
 /// Writes to the active segment.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
     reader: Arc<LogReader>,
-    active: Option<(u64, Arc<dyn StorageFile>)>,
+    active: Option<(u64, Arc<dyn StorageFile>, FileIdentity)>,
     /// Segment, and the offset up to which this writer has seen a sync succeed.
     synced: Option<(u64, u64)>,
     poisoned: bool,
+    /// How many times this writer has appended.
+    appends: u64,
+    /// Segment, and the end of the zeros that this writer put behind its commits.
+    room: Option<(u64, u64)>,
     /// Which reading of the log this writer's knowledge is of.
     reading: u64,
     /// Length from which a segment takes no more commits.
@@ -64,6 +73,8 @@ impl LogWriter {
             active: None,
             synced: None,
             poisoned: false,
+            appends: 0,
+            room: None,
             reading: 0,
             segment_len: SEGMENT_LEN,
         }
@@ -79,7 +90,7 @@ impl LogWriter {
     }
 
     fn active(&mut self, cursor: &Cursor) -> Result<Arc<dyn StorageFile>> {
-        if let Some((number, file)) = &self.active
+        if let Some((number, file, _)) = &self.active
             && *number == cursor.segment
         {
             return Ok(file.clone());
@@ -89,14 +100,22 @@ impl LogWriter {
             .storage()
             .open(&name, true)
             .map_err(|e| Error::io(format!("open {name} for writing"), e))?;
-        self.active = Some((cursor.segment, file.clone()));
+        self.open(cursor.segment, &file)
+            .map_err(|e| Error::io(format!("read {name}"), e))?;
         Ok(file)
+    }
+
+    fn open(&mut self, segment: u64, file: &Arc<dyn StorageFile>) -> io::Result<()> {
+        self.active = Some((segment, file.clone(), file.identity()?));
+        self.room = None;
+        Ok(())
     }
 
     /// Forgets the open segment: its name stands for another file now.
     pub fn forget(&mut self) {
         self.active = None;
         self.synced = None;
+        self.room = None;
     }
 
     /// Forgets what was known of another reading of the log: it may have been another log.
@@ -109,21 +128,20 @@ impl LogWriter {
 
     /// Is the open segment still the file that has its name?
     pub fn is_current(&self) -> bool {
-        let Some((number, file)) = &self.active else {
+        let Some((number, _, open)) = &self.active else {
             return true;
         };
-        match (
-            file.identity(),
-            self.storage().identity(&segment_file(*number)),
-        ) {
-            (Ok(open), Ok(named)) => open == named,
-            _ => false,
-        }
+        self.storage()
+            .identity(&segment_file(*number))
+            .is_ok_and(|named| named == *open)
     }
 
     /// Takes over what the writers before this one know to be on disk. Without it the newest commit would have to be
     /// written again by every new process: its own record was written before its sync.
     pub fn take_note(&mut self, lock: &dyn StorageLock, cursor: &Cursor) {
+        if self.synced_up_to(cursor) {
+            return;
+        }
         let Ok(note) = lock.note() else { return };
         let Ok(file) = self.reader.segment(cursor.segment) else {
             return;
@@ -288,7 +306,7 @@ impl LogWriter {
         let (manifest, stamp) = self.reader.manifest()?;
         (cursor.manifest, cursor.stamp) = (manifest, stamp);
         (cursor.segment, cursor.offset) = (number, header.len() as u64);
-        self.active = Some((number, file));
+        self.open(number, &file).map_err(failed)?;
         self.synced = Some((number, cursor.offset));
         Ok(())
     }
@@ -335,6 +353,7 @@ impl LogWriter {
             },
         })?;
         let from = self.unsynced_from(cursor);
+        let room = self.more_room(cursor, batches.len());
         let write = || -> io::Result<()> {
             if from < cursor.offset {
                 let len = usize::try_from(cursor.offset - from)
@@ -343,7 +362,12 @@ impl LogWriter {
                 read_exact_at(&*file, &mut again, from)?;
                 file.write_all_at(&again, from)?;
             }
-            if !batches.is_empty() {
+            if room.is_some() {
+                let mut bytes = Vec::with_capacity(batches.len() + ROOM);
+                bytes.extend_from_slice(batches);
+                bytes.resize(batches.len() + ROOM, 0);
+                file.write_all_at(&bytes, cursor.offset)?;
+            } else if !batches.is_empty() {
                 file.write_all_at(batches, cursor.offset)?;
             }
             file.sync_data()
@@ -351,17 +375,51 @@ impl LogWriter {
         match write() {
             Ok(()) => {
                 self.synced = Some((cursor.segment, cursor.offset + batches.len() as u64));
+                self.appends += 1;
+                self.room = room.or(self.room);
                 Ok(())
             }
             Err(error) => {
                 self.poisoned = true;
                 self.synced = None;
+                self.room = None;
                 // Best effort: the next writer finds either this or a torn tail, and handles both.
                 let _ = file.set_len(cursor.offset);
                 let _ = file.sync_data();
                 Err(AppendFailed::new(format!("write to {name}"), &error))
             }
         }
+    }
+
+    /// The room that there will be once the next batches have made some: zeros behind them, so that the commits that
+    /// follow do not change the length of the file, which every sync would have to put on disk too. A writer of few
+    /// commits, or of large ones, makes none.
+    fn more_room(&self, cursor: &Cursor, len: usize) -> Option<(u64, u64)> {
+        let end = cursor.offset + len as u64;
+        let there = self
+            .room
+            .is_some_and(|(segment, room)| segment == cursor.segment && end <= room);
+        let worth_it = self.appends >= ROOM_AFTER && (1..ROOM / 4).contains(&len);
+        (worth_it && !there).then_some((cursor.segment, end + ROOM as u64))
+    }
+
+    /// Gives back the room that no commit has filled. Called with the cursor at the end of the log.
+    pub fn give_back_room(&mut self, cursor: &Cursor) {
+        let Some((segment, end)) = self.room.take() else {
+            return;
+        };
+        if segment != cursor.segment || end <= cursor.offset || cursor.torn || self.poisoned {
+            return;
+        }
+        // What stays is legal: failing is no harm.
+        if let Ok(file) = self.active(cursor) {
+            let _ = file.set_len(cursor.offset);
+        }
+    }
+
+    /// Has this writer made room that it should give back?
+    pub fn has_room(&self) -> bool {
+        self.room.is_some()
     }
 
     /// Makes sure that all commits up to the cursor are on disk.

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::{FileIdentity, Storage, StorageFile, StorageLock};
@@ -15,6 +15,15 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct LocalStorage {
     folder: PathBuf,
+    /// The lock's file, open, while nobody here holds the lock.
+    unlocked: Arc<Mutex<Option<LockFile>>>,
+    network: OnceLock<Option<&'static str>>,
+}
+
+#[derive(Debug)]
+struct LockFile {
+    file: File,
+    identity: FileIdentity,
 }
 
 impl LocalStorage {
@@ -24,7 +33,15 @@ impl LocalStorage {
         if !fs::metadata(&folder)?.is_dir() {
             return Err(io::Error::new(io::ErrorKind::NotADirectory, "not a folder"));
         }
-        Ok(LocalStorage { folder })
+        Ok(LocalStorage::at(folder))
+    }
+
+    fn at(folder: PathBuf) -> LocalStorage {
+        LocalStorage {
+            folder,
+            unlocked: Arc::default(),
+            network: OnceLock::new(),
+        }
     }
 
     /// Makes `folder` in one step, with all that `fill` puts into it on disk before it has its name. Fails with
@@ -45,9 +62,7 @@ impl LocalStorage {
             .prefix(".backstory-new-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
             .tempdir_in(parent)?;
-        fill(&LocalStorage {
-            folder: temporary.path().to_owned(),
-        })?;
+        fill(&LocalStorage::at(temporary.path().to_owned()))?;
         sync_folder(temporary.path())?;
         match fs::rename(temporary.path(), folder) {
             Ok(()) => {
@@ -63,6 +78,17 @@ impl LocalStorage {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    fn open_lock(&self) -> io::Result<LockFile> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.path(LOCK))?;
+        let identity = identity_of(&file.metadata()?);
+        Ok(LockFile { file, identity })
     }
 }
 
@@ -140,15 +166,14 @@ impl Storage for LocalStorage {
     fn lock(&self, wait: Duration) -> io::Result<Option<Box<dyn StorageLock>>> {
         let deadline = Instant::now() + wait;
         let mut pause = Duration::from_micros(50);
+        let mut kept = self.unlocked.lock().map_or(None, |mut kept| kept.take());
         loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(self.path(LOCK))?;
+            let lock = match kept.take() {
+                Some(lock) => lock,
+                None => self.open_lock()?,
+            };
             loop {
-                match file.try_lock() {
+                match lock.file.try_lock() {
                     Ok(()) => break,
                     Err(TryLockError::WouldBlock) => {}
                     Err(TryLockError::Error(error))
@@ -165,10 +190,11 @@ impl Storage for LocalStorage {
             }
             // A lock on a file that no longer has the name would be a lock of our own.
             match fs::metadata(self.path(LOCK)) {
-                Ok(named) if identity_of(&named) == identity_of(&file.metadata()?) => {
+                Ok(named) if identity_of(&named) == lock.identity => {
                     return Ok(Some(Box::new(LocalLock {
-                        file,
+                        lock: Some(lock),
                         holder: std::process::id(),
+                        unlocked: self.unlocked.clone(),
                     })));
                 }
                 Ok(_) => {}
@@ -190,16 +216,20 @@ impl Storage for LocalStorage {
     }
 
     fn network_file_system(&self) -> Option<&'static str> {
-        let kind = rustix::fs::statfs(&self.folder).ok()?.f_type;
-        // Magic numbers of statfs(2).
-        match u32::try_from(kind).ok()? {
-            0x6969 => Some("NFS"),
-            0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
-            0x0102_1997 => Some("9P"),
-            0x5346_414f => Some("AFS"),
-            0x00c3_6400 => Some("Ceph"),
-            _ => None,
-        }
+        *self.network.get_or_init(|| network_file_system(&self.folder))
+    }
+}
+
+fn network_file_system(folder: &Path) -> Option<&'static str> {
+    let kind = rustix::fs::statfs(folder).ok()?.f_type;
+    // Magic numbers of statfs(2).
+    match u32::try_from(kind).ok()? {
+        0x6969 => Some("NFS"),
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => Some("SMB"),
+        0x0102_1997 => Some("9P"),
+        0x5346_414f => Some("AFS"),
+        0x00c3_6400 => Some("Ceph"),
+        _ => None,
     }
 }
 
@@ -253,28 +283,45 @@ impl StorageFile for LocalFile {
 /// there the drop only closes it, for the lock is the parent's.
 #[derive(Debug)]
 struct LocalLock {
-    file: File,
+    /// Always there before the drop.
+    lock: Option<LockFile>,
     holder: u32,
+    /// Where the file goes when the lock ends: the next one need not open it again.
+    unlocked: Arc<Mutex<Option<LockFile>>>,
+}
+
+impl LocalLock {
+    fn file(&self) -> io::Result<&File> {
+        let lock = self.lock.as_ref();
+        lock.map(|lock| &lock.file)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
 }
 
 impl StorageLock for LocalLock {
     fn note(&self) -> io::Result<Vec<u8>> {
         let mut note = vec![0; 256];
-        let count = self.file.read_at(&mut note, 0)?;
+        let count = self.file()?.read_at(&mut note, 0)?;
         note.truncate(count);
         Ok(note)
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(note, 0)
+        self.file()?.write_all_at(note, 0)
     }
 }
 
 impl Drop for LocalLock {
     fn drop(&mut self) {
-        if self.holder == std::process::id() {
-            // Said aloud, because a forked child that still has the file open would keep a merely closed lock.
-            let _ = self.file.unlock();
+        if self.holder != std::process::id() {
+            return;
+        }
+        // Said aloud, because a forked child that still has the file open would keep a merely closed lock.
+        if let Some(lock) = self.lock.take()
+            && lock.file.unlock().is_ok()
+            && let Ok(mut unlocked) = self.unlocked.lock()
+        {
+            *unlocked = Some(lock);
         }
     }
 }

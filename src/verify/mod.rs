@@ -223,11 +223,7 @@ impl<'a> Checker<'a> {
         &self,
         question: impl FnOnce(&ObjectReader<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let catalog = Catalog {
-            index: &self.index,
-            mark: self.cursor.head.seq,
-            layers: vec![&self.nothing],
-        };
+        let catalog = Catalog::new(&self.index, self.cursor.head.seq, vec![&self.nothing]);
         question(&ObjectReader::new(&self.archive.engine, &catalog))
     }
 
