@@ -513,7 +513,7 @@ mod tests {
                 .map(|c| {
                     let mut bytes = Vec::new();
                     c.encode(&mut bytes);
-                    blake3::derive_key(LEAF_CONTEXT, &bytes)
+                    LEAF.derive(&bytes)
                 })
                 .collect();
             assert_eq!(merkle_root(&changes), recursive(&leaves), "{count} changes");

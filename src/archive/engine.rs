@@ -22,8 +22,13 @@ use crate::storage::Storage;
 
 /// The index may lag the log by this many commits …
 const MAX_LAG_COMMITS: usize = 256;
-/// … or this many bytes: what opening an archive reads at most, but for the last commit.
+/// … or this many bytes: what opening an archive reads at most, but for the last commit …
 const MAX_LAG_BYTES: u64 = 1 << 20;
+/// … but while commits come in large groups, which cost the index less when it takes many at once, by so many times
+/// more, until the handle is dropped.
+const MAX_LAG_IN_BULK: usize = 32;
+/// A group of more commits than this is a large one.
+const BULK: usize = 64;
 
 /// A failure inside an operation on the index's rows.
 #[derive(Debug)]
@@ -245,10 +250,13 @@ impl Engine {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves recent rows into the index file where there are enough of them, or `always`.
-    pub fn flush_index(&self, view: &mut View, always: bool) {
-        let due = view.recent.len() >= MAX_LAG_COMMITS || view.recent.log_bytes >= MAX_LAG_BYTES;
-        if view.recent.is_empty() || !(due || always) {
+    /// Moves recent rows into the index file where there are enough of them. `group` is how many commits came
+    /// together just now.
+    pub fn flush_index(&self, view: &mut View, group: usize) {
+        let times = if group > BULK { MAX_LAG_IN_BULK } else { 1 };
+        let due = view.recent.len() >= MAX_LAG_COMMITS * times
+            || view.recent.log_bytes >= MAX_LAG_BYTES * times as u64;
+        if !due {
             return;
         }
         let mark = mark_of(&view.cursor);
@@ -621,11 +629,26 @@ impl Engine {
     }
 }
 
+impl Engine {
+    fn flush_at_end(&self) {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        self.flush_index(&mut view, 1);
+    }
+}
+
 impl Drop for Engine {
-    /// Gives back the room that the writer made for commits that did not come.
+    /// Brings the index up to date where it lags too far, and gives back the room that the writer made for commits
+    /// that did not come.
     fn drop(&mut self) {
-        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if !writer.has_room() || std::process::id() != self.process {
+        if std::process::id() != self.process {
+            return;
+        }
+        self.flush_at_end();
+        let writer = self
+            .writer
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !writer.has_room() {
             return;
         }
         let Ok(Some(lock)) = self.storage.lock(Duration::ZERO) else {

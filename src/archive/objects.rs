@@ -468,9 +468,7 @@ impl<'a> ObjectReader<'a> {
                         written = true;
                     }
                     _ => {
-                        return Err(
-                            self.corrupt(*place, "a source that is not one of a document")
-                        );
+                        return Err(self.corrupt(*place, "a source that is not one of a document"));
                     }
                 },
             }

@@ -611,9 +611,9 @@ impl Engine {
         };
         // From here on everything is on disk: trouble with the view is for the next operation to meet.
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let group = usize::try_from(head.seq - before.head.seq).unwrap_or(usize::MAX);
         // A reader may have gone on to the new commits, or begun to, while the disk worked.
-        let in_place =
-            (view.cursor.segment, view.cursor.offset) == (before.segment, before.offset);
+        let in_place = (view.cursor.segment, view.cursor.offset) == (before.segment, before.offset);
         let read = match in_place && view.cursor.head == before.head {
             true => {
                 view.cursor.head = head;
@@ -625,7 +625,7 @@ impl Engine {
             false => self.advance(&mut view),
         };
         if read.is_ok() {
-            self.flush_index(&mut view, false);
+            self.flush_index(&mut view, group);
         }
         drop(lock);
         Ok(())

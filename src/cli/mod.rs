@@ -37,7 +37,7 @@ mod verify;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args as _, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use arguments::Globals;
 use context::Context;
@@ -123,8 +123,42 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    if let Some(cli) = parse_alone(arguments) {
+        return Ok(cli);
+    }
     let matches = Cli::command().try_get_matches_from(arguments)?;
     Cli::from_arg_matches(&matches)
+}
+
+/// Parses a call with nothing but its own command known: to build all commands takes longer than most of them run.
+/// `None` where that does not do, because of help or a mistake.
+fn parse_alone(arguments: &[OsString]) -> Option<Cli> {
+    let name = arguments.iter().skip(1).find(|argument| {
+        let text = argument.as_encoded_bytes();
+        !text.starts_with(b"-")
+    })?;
+    let alone = Globals::augment_args(clap::Command::new("backstory"))
+        .subcommand_required(true)
+        .subcommand(command_alone(name.to_str()?)?);
+    let matches = alone.try_get_matches_from(arguments).ok()?;
+    Cli::from_arg_matches(&matches).ok()
+}
+
+fn command_alone(name: &str) -> Option<clap::Command> {
+    macro_rules! commands {
+        ($($command:ident)*) => {
+            match name {
+                $(stringify!($command) => {
+                    $command::Args::augment_args(clap::Command::new(stringify!($command)))
+                })*
+                _ => return None,
+            }
+        };
+    }
+    Some(commands!(
+        init save load log diff rollback undo redo status identify ls mv
+        delete undelete tag stats head verify canon hash reindex completions
+    ))
 }
 
 /// Help and version are answers; everything else is an error of usage.
@@ -187,6 +221,56 @@ mod tests {
                 .map(ToString::to_string)
                 .unwrap_or_default();
             assert!(help.contains("Examples:\n  "), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn each_command_can_be_parsed_alone() {
+        let all = Cli::command();
+        for command in all.get_subcommands() {
+            let name = command.get_name();
+            let alone = command_alone(name).unwrap_or_else(|| panic!("{name} is not known"));
+            let ids = |command: &clap::Command| -> Vec<String> {
+                command
+                    .get_arguments()
+                    .map(|a| a.get_id().to_string())
+                    .collect()
+            };
+            assert_eq!(ids(command), ids(&alone), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_parsed_alone_is_parsed_the_same() {
+        let call = |text: &str| -> Vec<OsString> {
+            ["backstory"]
+                .into_iter()
+                .chain(text.split(' '))
+                .map(OsString::from)
+                .collect()
+        };
+        let good = [
+            "save a.json -m x --json",
+            "--archive save load a@1 -o b",
+            "--quiet log",
+            "tag --list",
+        ];
+        for text in good {
+            assert!(
+                parse_alone(&call(text)).is_some() || text.starts_with("--archive"),
+                "{text}"
+            );
+            assert!(parse(&call(text)).is_ok(), "{text}");
+        }
+        for text in [
+            "save --help",
+            "help save",
+            "save --nonsense",
+            "nonsense",
+            "--version",
+        ] {
+            assert!(parse_alone(&call(text)).is_none(), "{text}");
+            assert!(parse(&call(text)).is_err(), "{text}");
         }
     }
 }

@@ -50,11 +50,7 @@ fn lock(index: &Mutex<SqliteIndex>) -> MutexGuard<'_, SqliteIndex> {
 type Answer<T> = Result<T, IndexError>;
 
 impl<'a> Catalog<'a> {
-    pub fn new(
-        index: &'a Mutex<SqliteIndex>,
-        mark: u64,
-        layers: Vec<&'a Recent>,
-    ) -> Catalog<'a> {
+    pub fn new(index: &'a Mutex<SqliteIndex>, mark: u64, layers: Vec<&'a Recent>) -> Catalog<'a> {
         Catalog {
             question: Question::new(index),
             mark,

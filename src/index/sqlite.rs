@@ -17,10 +17,6 @@ use crate::storage;
 
 /// How long to wait for another process that writes the index.
 const BUSY: Duration = Duration::from_secs(5);
-/// The write-ahead log is folded into the file when it has grown to this many bytes. This costs syncs, which is why
-/// it happens once in some thousand commits and not on closing.
-const CHECKPOINT_LEN: u64 = 8 << 20;
-
 /// How many pages of the file are kept in memory at most (32 MiB); what is kept grows with use.
 const CACHE_PAGES: i64 = 8192;
 /// A read transaction is begun anew after this time.
@@ -303,6 +299,7 @@ impl SqliteIndex {
             Ok(mark) => {
                 self.connection.execute_batch("COMMIT").map_err(fault)?;
                 self.connection.flush_prepared_statement_cache();
+                self.fold();
                 Ok(mark)
             }
             Err(error) => {
@@ -349,19 +346,18 @@ impl SqliteIndex {
         writer.finish()?;
         write_mark(&transaction, mark)?;
         transaction.commit()?;
-        self.checkpoint_if_long();
+        self.fold();
         Ok(())
     }
 
-    fn checkpoint_if_long(&self) {
-        let Some(file) = &self.file else { return };
-        let mut wal = file.as_os_str().to_owned();
-        wal.push("-wal");
-        if storage::file_len(Path::new(&wal)).unwrap_or(0) > CHECKPOINT_LEN {
-            // Failing is no harm: the write-ahead log stays longer.
+    /// Folds the write-ahead log into the file and empties it. Who opens an index first reads the write-ahead log
+    /// from front to back, so a long one would cost every process more than it spares this one.
+    fn fold(&self) {
+        if self.file.is_some() {
+            // Failing, because another process reads, is no harm: the write-ahead log stays longer.
             let _ = self
                 .connection
-                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         }
     }
 

@@ -216,7 +216,9 @@ impl Storage for LocalStorage {
     }
 
     fn network_file_system(&self) -> Option<&'static str> {
-        *self.network.get_or_init(|| network_file_system(&self.folder))
+        *self
+            .network
+            .get_or_init(|| network_file_system(&self.folder))
     }
 }
 
