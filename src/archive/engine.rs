@@ -199,7 +199,7 @@ impl Engine {
             match event {
                 Event::Batch { segment, placed } => {
                     recent.log_bytes += placed.batch.len;
-                    recent.add(rows_of_batch(segment, &placed));
+                    recent.add(rows_of_batch(segment, &placed, self.reader.keys()));
                 }
                 Event::Damage {
                     segment,
@@ -417,7 +417,9 @@ impl Engine {
             let mut cursor = Cursor::start(&self.reader)?;
             cursor.advance(&self.reader, &mut |event| {
                 let rows = match event {
-                    Event::Batch { segment, placed } => rows_of_batch(segment, &placed),
+                    Event::Batch { segment, placed } => {
+                        rows_of_batch(segment, &placed, self.reader.keys())
+                    }
                     Event::Damage {
                         segment,
                         damage,
@@ -507,6 +509,7 @@ impl Engine {
 
     pub fn catalog<'a>(&'a self, view: &'a View) -> Catalog<'a> {
         Catalog {
+            keys: self.reader.keys(),
             index: &self.index,
             mark: view.mark,
             layers: vec![&view.recent],

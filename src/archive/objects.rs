@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::engine::{Engine, Fault};
 use super::sources::LayoutCache;
+use super::transaction::Newest;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, VersionRow};
 use crate::log::delta::{self, FrameError, Packed};
 use crate::log::format::*;
 use crate::log::reader::{LocatedChange, LogReader, RecordPlace, segment_file};
-use crate::log::record::{LayoutPlace, ObjectRecord, Reference, StoredChange};
+use crate::log::record::{ObjectRecord, Reference, StoredChange};
 
 /// A chain that needs more frames than this for one load is not one that this crate writes.
 const MAX_FRAMES: usize = 2 * KEYFRAME_EVERY as usize;
@@ -35,8 +36,6 @@ pub(crate) struct Content {
     pub k: u64,
     /// Bytes that loading it decodes.
     pub load_len: u64,
-    /// It was rendered by a layout.
-    pub written: bool,
 }
 
 /// An object about to be written.
@@ -51,39 +50,21 @@ pub(crate) struct Encoded {
 #[derive(Clone, Debug)]
 pub(crate) enum Packing {
     Alone(Packed),
-    Delta {
-        base: ObjectAt,
-        frame: Vec<u8>,
-    },
-    /// A source: what a new layout makes of its document.
-    Written(Packed),
-    /// A source: what the layout of this record makes of its document.
-    WrittenAlike(ObjectAt),
+    Delta { base: ObjectAt, frame: Vec<u8> },
 }
 
 impl Encoded {
-    /// The record of this object in commit `seq`. `document` is the object that a source was written from.
-    pub fn record(&self, seq: u64, document: ObjectAt, nan: bool) -> ObjectRecord<'_> {
-        let reference = |at: ObjectAt| Reference {
-            seq_back: seq - at.seq,
-            ordinal: at.ordinal,
-        };
+    /// The record of this object in commit `seq`.
+    pub fn record(&self, seq: u64) -> ObjectRecord<'_> {
         match &self.packing {
             Packing::Alone(packed) => packed.record(),
             Packing::Delta { base, frame } => ObjectRecord::Delta {
                 k: self.k,
-                base: reference(*base),
+                base: Reference {
+                    seq_back: seq - base.seq,
+                    ordinal: base.ordinal,
+                },
                 frame,
-            },
-            Packing::Written(layout) => ObjectRecord::Written {
-                document: reference(document),
-                layout: layout.as_layout(),
-                nan,
-            },
-            Packing::WrittenAlike(at) => ObjectRecord::Written {
-                document: reference(document),
-                layout: LayoutPlace::At(reference(*at)),
-                nan,
             },
         }
     }
@@ -166,6 +147,8 @@ pub(crate) struct ObjectReader<'a> {
     pub catalog: &'a Catalog<'a>,
     pub unwritten: Option<&'a Unwritten>,
     pub layouts: &'a LayoutCache,
+    /// Which reading of the log is asked.
+    pub reading: u64,
 }
 
 impl<'a> ObjectReader<'a> {
@@ -175,17 +158,14 @@ impl<'a> ObjectReader<'a> {
             catalog,
             unwritten: None,
             layouts: &engine.layouts,
+            reading: engine.reading(),
         }
     }
 
     /// The change that a row points to, which must be the row's path and version.
     pub fn change(&self, row: &VersionRow) -> Result<LocatedChange, Fault> {
-        let located = self.change_at(row.seq, row.change)?;
-        let change = &located.stored.change;
-        let agrees = change.path == row.path
-            && change.version == row.version
-            && change.content.map(|content| content.object.key()) == row.object_key;
-        if agrees {
+        let mut located = self.stored_change(row.seq, row.change)?;
+        if row.agrees(&mut located.stored.change, self.reader.keys()) {
             return Ok(located);
         }
         Err(doubt(format!(
@@ -196,6 +176,13 @@ impl<'a> ObjectReader<'a> {
 
     /// A change by the number of its commit and its number in it.
     pub fn change_at(&self, seq: u64, number: u64) -> Result<LocatedChange, Fault> {
+        let mut located = self.stored_change(seq, number)?;
+        self.catalog.fill(&mut located.stored.change)?;
+        Ok(located)
+    }
+
+    /// The same, its path as it stands in the record.
+    pub fn stored_change(&self, seq: u64, number: u64) -> Result<LocatedChange, Fault> {
         if let Some(changes) = self
             .unwritten
             .and_then(|unwritten| unwritten.changes.get(&seq))
@@ -358,7 +345,7 @@ impl<'a> ObjectReader<'a> {
             let record =
                 ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
             let rests_on = record.rests_on();
-            records.push((next, place, body));
+            records.push((place, body));
             if records.len() > MAX_FRAMES {
                 return Err(self.corrupt(place, "an object rests on too many others"));
             }
@@ -368,8 +355,8 @@ impl<'a> ObjectReader<'a> {
             }
         };
         let count = records.len();
-        while let Some((at, place, body)) = records.pop() {
-            below = Some(self.content_over(at, place, &body, below.as_ref())?);
+        while let Some((place, body)) = records.pop() {
+            below = Some(self.content_over(place, &body, below.as_ref())?);
         }
         below
             .map(|content| (content, count))
@@ -379,7 +366,6 @@ impl<'a> ObjectReader<'a> {
     /// The content of a record, given that of the object it rests on.
     fn content_over(
         &self,
-        at: ObjectAt,
         place: RecordPlace,
         body: &[u8],
         below: Option<&Content>,
@@ -387,21 +373,10 @@ impl<'a> ObjectReader<'a> {
         let record = ObjectRecord::decode(body).map_err(|error| self.corrupt(place, error.0))?;
         let failed = |error: FrameError| self.corrupt(place, &error.to_string());
         let prefix = below.map(|content| &*content.bytes);
-        let mut written = false;
         let bytes = match record {
             ObjectRecord::Stored(bytes) => bytes.to_vec(),
             ObjectRecord::Frame(frame) | ObjectRecord::Delta { frame, .. } => {
                 delta::decompress(frame, prefix, MAX_OBJECT_LEN).map_err(failed)?
-            }
-            ObjectRecord::Written { nan, .. } => {
-                written = true;
-                match below {
-                    // A rendering may be many times its document: one of another would have no bound.
-                    Some(document) if !document.written => {
-                        self.write_source(at, &document.bytes, nan)?
-                    }
-                    _ => return Err(self.corrupt(place, "a source that is not one of a document")),
-                }
             }
         };
         let before = below.map_or(0, |content| content.load_len);
@@ -409,7 +384,6 @@ impl<'a> ObjectReader<'a> {
             load_len: before.saturating_add(bytes.len() as u64),
             bytes: bytes.into(),
             k: record.k(),
-            written,
         })
     }
 
@@ -417,17 +391,29 @@ impl<'a> ObjectReader<'a> {
     pub fn content_len(&self, at: ObjectAt) -> Result<u64, Fault> {
         let (place, body) = self.body(at)?;
         let record = ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
-        match delta::record_content_len(&record)
-            .map_err(|error| self.corrupt(place, &error.to_string()))?
-        {
-            Some(len) => Ok(len),
-            None => Ok(self.content(at, &mut |_| None)?.0.bytes.len() as u64),
-        }
+        delta::record_content_len(&record).map_err(|error| self.corrupt(place, &error.to_string()))
     }
 
     /// The content of the object with this id, checked against it.
     pub fn checked(&self, at: ObjectAt, id: &ObjectId) -> Result<Arc<[u8]>, Fault> {
         let (content, _) = self.content(at, &mut |_| None)?;
+        if ObjectId::of(&content.bytes) == *id {
+            return Ok(content.bytes);
+        }
+        Err(self.fault_at(
+            at,
+            format!("the content of object {id} does not have its hash"),
+        ))
+    }
+
+    /// The content with this id, wherever it is stored, checked.
+    pub fn any(&self, id: &ObjectId, cache: &mut ContentCache) -> Result<Arc<[u8]>, Fault> {
+        let at = match self.find(id)? {
+            Some(at) => Some(at),
+            None => self.find_orphan(id)?,
+        };
+        let at = at.ok_or_else(|| doubt(format!("no record of object {id}")))?;
+        let (content, _) = self.content(at, &mut |at| cache.get(at))?;
         if ObjectId::of(&content.bytes) == *id {
             return Ok(content.bytes);
         }
@@ -449,7 +435,7 @@ impl<'a> ObjectReader<'a> {
         }
     }
 
-    /// The versions whose object or source has this id.
+    /// The versions whose object or source has this id, or that bring the layout with it.
     pub fn versions_with(&self, id: &ObjectId) -> Result<Vec<VersionRow>, Fault> {
         let mut rows = self.catalog.by_key(id.key(), id.key())?;
         rows.retain(|row| self.change(row).is_ok_and(|located| mentions(&located, id)));
@@ -517,6 +503,13 @@ impl<'a> ObjectReader<'a> {
         Ok(alone(delta::compress(content).map_err(failed)?))
     }
 
+    /// The document that the path's previous version has: what a new one may rest on.
+    pub fn base_of_document(&self, before: Option<&Newest>) -> Option<ObjectAt> {
+        let before = before?;
+        let id = before.change().content?.object;
+        self.locate(&before.located, before.row.seq, &id).ok()
+    }
+
     /// What the object behind `at` in its chain rests on: the object itself, or an anchor. None where the chain is
     /// at its end, or cannot be read: then the new object stands alone.
     fn base_for(
@@ -548,19 +541,17 @@ fn stored_here(located: &LocatedChange, seq: u64, id: &ObjectId) -> Option<Objec
             ordinal: located.first_object,
         });
     }
-    match content.source {
-        crate::commit::SourceForm::Object(source) if source == *id && stored.source_len > 0 => {
-            let ordinal = located.first_object + u64::from(stored.object_len > 0);
-            Some(ObjectAt { seq, ordinal })
-        }
-        _ => None,
+    if stored.second() == Some(*id) && stored.source_len > 0 {
+        let ordinal = located.first_object + u64::from(stored.object_len > 0);
+        return Some(ObjectAt { seq, ordinal });
     }
+    None
 }
 
 fn mentions(located: &LocatedChange, id: &ObjectId) -> bool {
-    located.stored.change.content.is_some_and(|content| {
-        content.object == *id || content.source == crate::commit::SourceForm::Object(*id)
-    })
+    let stored = &located.stored;
+    let object = stored.change.content.map(|content| content.object);
+    object == Some(*id) || stored.second() == Some(*id)
 }
 
 pub(crate) fn doubt(message: String) -> Fault {
