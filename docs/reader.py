@@ -21,7 +21,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional
+from typing import Callable, Iterator, NamedTuple, Optional
 
 import zstandard
 from blake3 import blake3
@@ -32,9 +32,10 @@ HEADER, OBJECT, CHANGES, COMMIT = 1, 2, 3, 4            # types of records
 OPS = {1: "save", 2: "rollback", 3: "delete", 4: "undelete", 5: "rename", 6: "rename-away",
        7: "undo", 8: "redo", 9: "tag", 10: "tag-delete"}
 SAVE, DELETE, TAG = 1, 3, 9
-FORM, TAGGED, CONTENT, KNOWN_FLAGS = 0b11, 0b100, 0b10000, 0b11111
-FORM_CANONICAL, FORM_APART = 1, 3
-DELTA, LAYOUT, LAYOUT_ELSEWHERE, LAYOUT_TAGGED, LAYOUT_TAGGED_ELSEWHERE = 2, 3, 4, 5, 6    # encodings of objects
+FORM, TAGGED, CONTENT, BY_KEY, KNOWN_FLAGS = 0b111, 0b1000, 0b100000, 0b1000000, 0b1111111
+FORM_CANONICAL, FORM_APART, FORM_LAID_OUT = 1, 3, 4
+UNSYNCED, PARENTS, TIME, FIELDS, COUNT = 1, 2, 4, 8, 16  # bits of a commit's shape
+DELTA = 2                                               # of the encodings of objects the greatest
 GROUP = 32                                              # changes in one changes record
 MAX_OBJECT, MAX_LAYOUT, MAX_WINDOW, MAX_BLOCK = 2**32 - 1, 16 << 20, 128 << 20, 128 << 10
 CACHE_SIZE, CACHED_LAYOUTS = 128 << 20, 256
@@ -104,8 +105,7 @@ class Object(NamedTuple):
     id: bytes
     place: str
     encoding: int
-    base: tuple[int, int]                               # of a source that a layout renders: its document
-    holder: tuple[int, int]                             # the object whose record holds the layout
+    base: tuple[int, int]                               # of a delta: the object that it rests on
     payload: bytes
 
 
@@ -124,8 +124,12 @@ class Version:
     version: int
     op: int
     flags: int
+    key: Optional[bytes] = None                         # stands for the path
     id: Optional[bytes] = None
-    source: Optional[bytes] = None
+    source: Optional[bytes] = None                      # where it is an object of its own
+    check: bytes = b""                                  # of a source that a layout makes: the start of its BLAKE3
+    layout: Optional[tuple[int, int]] = None            # the commit and the change that brought the layout
+    brings: Optional[bytes] = None                      # the id of the layout that this change brings
     commit: Optional[Commit] = None
 
 
@@ -138,12 +142,22 @@ class Archive:
         self.objects: dict[tuple[int, int], Object] = {}        # by seq and place in the batch
         self.first: dict[bytes, tuple[int, int]] = {}           # where an object stands first in the log
         self.cache: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self.layouts: dict[tuple[int, int], Layout] = {}
+        self.names: dict[bytes, str] = {}                       # of paths, by key
+        self.brought: dict[tuple[int, int], bytes] = {}         # ids of layouts, by commit and change
+        self.layouts: dict[bytes, Layout] = {}
         self.cached = self.commits = self.seq = self.recorded = 0
         self.gap = False                                        # damage may have swallowed commits
         self.read_identity()
         self.head = derive("archive identity", self.identity)
         self.read_log()
+        for version in self.versions:
+            # A commit behind may spell what none in front does; a path that none spells has no name.
+            version.path = version.path or self.names.get(version.key, f"?{version.key.hex()}")
+            if check_objects and version.layout:
+                try:
+                    self.source(version)
+                except Wrong as error:
+                    self.problems.append(f"the source of {version.path}@{version.version}: {error}")
 
     def keyed(self, data: bytes) -> bytes:
         return blake3(data, key=self.key).digest()
@@ -164,6 +178,7 @@ class Archive:
         if format != 0 or features:
             raise Unsupported(f"the archive has format {format} and features {features}, this reader knows 0 and none")
         self.key = derive("record checksum", archive_id)
+        self.path_key = derive("path key", archive_id)
         self.marker = bytes([COMMIT]) + derive("commit marker", archive_id)[:4]
 
     def read_log(self) -> None:
@@ -252,7 +267,8 @@ class Archive:
     def batch_start(self, data: bytes, record: Record) -> tuple[int, int]:
         """Where the batch of a commit record begins, once its checksum holds, and its `synced_before`."""
         cursor = Cursor(record.body)
-        before, unsynced = cursor.uvar(), cursor.uvar()
+        before, shape = cursor.uvar(), cursor.take(1)[0]
+        unsynced = cursor.uvar() if shape & UNSYNCED else 0
         start = record.start - before
         if before and (start < 0 or cursor.take(8) != self.keyed(data[start:record.start])[:8]):
             raise Wrong("the checksum of the batch does not hold")
@@ -271,17 +287,28 @@ class Archive:
 
     def read_commit(self, segment: str, records: list[Record]) -> None:
         cursor = Cursor(records[-1].body)
-        before, _ = cursor.uvar(), cursor.uvar()
+        before, shape = cursor.uvar(), cursor.take(1)[0]
+
+        def unless(default: int, bit: int, read: Callable[[], int] = cursor.uvar) -> int:
+            """A number that is left out where it is the usual one."""
+            number = read() if shape & bit else default
+            if shape & bit and number == default:
+                raise Wrong("the shape of the commit says more than it has")
+            return number
+
+        if shape >= 2 * COUNT:
+            raise Wrong(f"the shape {shape:#x} of the commit is unknown")
+        unless(0, UNSYNCED)
         cursor.take(8 if before else 0)
-        parents = [cursor.take(32) for _ in range(cursor.uvar())]
+        parents = [cursor.take(32) for _ in range(unless(1, PARENTS))]
         seq, recorded = cursor.uvar(), cursor.ivar()
-        time, fields = recorded + cursor.ivar(), {}
-        for _ in range(cursor.uvar()):
+        time, fields = recorded + unless(0, TIME, cursor.ivar), {}
+        for _ in range(unless(0, FIELDS)):
             tag = cursor.uvar()
             if tag <= max(fields, default=-1):
                 raise Wrong("the fields are not in order")
             fields[tag] = cursor.take(cursor.uvar())
-        versions, leaves = self.read_changes(segment, seq, cursor, records)
+        versions, leaves = self.read_changes(segment, seq, unless(1, COUNT), cursor, records)
         field_bytes = b"".join(le64(tag) + le64(len(value)) + value for tag, value in fields.items())
         commit = Commit(
             derive("commit id", le64(len(parents)) + b"".join(parents) + le64(seq) + le64(recorded) + le64(time)
@@ -297,11 +324,11 @@ class Archive:
         if not follows or not in_time:
             raise Wrong(f"commit {seq} does not follow the one in front")
 
-    def read_changes(self, segment: str, seq: int, cursor: Cursor,
+    def read_changes(self, segment: str, seq: int, count: int, cursor: Cursor,
                      records: list[Record]) -> tuple[list[Version], list[bytes]]:
         objects = [record for record in records if record.type == OBJECT]
         groups = [record for record in records if record.type == CHANGES]
-        count, used, used_bytes, root = cursor.uvar(), 0, 0, None
+        used, used_bytes, root = 0, 0, None
         if records[:-1] != objects + groups or len(groups) != (-(-count // GROUP) if count > GROUP else 0):
             raise Wrong("the batch does not hold the records that its commit needs")
         if groups:
@@ -320,11 +347,14 @@ class Archive:
                     raise Wrong("a changes record is not in its place")
             for _ in range(here):
                 start = cursor.pos
-                version = read_change(cursor)
+                version = read_change(cursor, seq, len(leaves))
+                if version.brings:
+                    self.brought[version.layout] = version.brings
                 leaves.append(derive("change leaf", cursor.data[start:cursor.pos]))
                 if version.op < TAG:
+                    self.name(version)
                     versions.append(version)
-                for id in filter(None, (version.id, version.source)):
+                for id in filter(None, (version.id, version.source or version.brings)):
                     length = cursor.uvar()
                     if length == 0 and id not in self.first:
                         self.problems.append(f"no record in front of commit {seq} holds object {id.hex()}")
@@ -334,33 +364,33 @@ class Archive:
                         self.read_object(segment, (seq, used), objects[used], id)
                         used, used_bytes = used + 1, used_bytes + length
             cursor.finish()
-        paths = [version.path.encode() for version in versions]
+        paths = [version.path.encode() for version in versions if version.path]
         if paths != sorted(set(paths)) or used != len(objects):
             raise Wrong("the changes are not in order, or an object belongs to none")
         if root and root != merkle_root(leaves):
             raise Wrong("the Merkle root does not hold")
         return versions, leaves
 
+    def name(self, version: Version) -> None:
+        """Knows the path of a change by its key, and the key by its path."""
+        if version.key:
+            version.path = self.names.get(version.key, "")
+            return
+        version.key = blake3(version.path.encode(), key=self.path_key).digest()[:8]
+        if self.names.setdefault(version.key, version.path) != version.path:
+            self.problems.append(f"the paths {self.names[version.key]} and {version.path} have the same key")
+
     def read_object(self, segment: str, key: tuple[int, int], record: Record, id: bytes) -> None:
         cursor, place = Cursor(record.body), f"segment {segment} offset {record.start}"
-        encoding, base, holder = cursor.take(1)[0], key, key
-
-        def earlier() -> tuple[int, int]:
-            found = (key[0] - cursor.uvar(), cursor.uvar())
-            if found >= key:
-                raise Wrong(f"the object at {place} rests on a later one")
-            return found
-
-        if encoding > LAYOUT_TAGGED_ELSEWHERE:
+        encoding, base = cursor.take(1)[0], key
+        if encoding > DELTA:
             raise Unsupported(f"the object at {place} has the unknown encoding {encoding}")
         if encoding == DELTA:
             cursor.uvar()
-        if encoding >= DELTA:
-            base = earlier()
-        if encoding in (LAYOUT_ELSEWHERE, LAYOUT_TAGGED_ELSEWHERE):
-            holder = earlier()
-            cursor.finish()
-        self.objects[key] = Object(id, place, encoding, base, holder, record.body[cursor.pos:])
+            base = (key[0] - cursor.uvar(), cursor.uvar())
+            if base >= key:
+                raise Wrong(f"the object at {place} rests on a later one")
+        self.objects[key] = Object(id, place, encoding, base, record.body[cursor.pos:])
         self.first.setdefault(id, key)
         if self.check_objects:
             try:
@@ -379,10 +409,8 @@ class Archive:
         content = self.cache.get(key, b"")
         for key in reversed(chain):
             item = self.objects[key]
-            if item.encoding >= LAYOUT:
-                content = self.rendered(item)
-            elif item.encoding:
-                content = decode_frame(item, MAX_OBJECT, item.payload, content if item.encoding == DELTA else None)
+            if item.encoding:
+                content = decode_frame(item, content if item.encoding == DELTA else None)
             else:
                 content = item.payload
             if blake3(content).digest() != item.id:
@@ -398,33 +426,20 @@ class Archive:
             raise Wrong(f"object {key[1]} of commit {key[0]} is missing, and others rest on it")
         return self.objects[key]
 
-    def rendered(self, item: Object) -> bytes:
-        """The content of a source that is kept as a document and a layout."""
-        if self.object(item.base).encoding >= LAYOUT:
-            raise Wrong(f"the object at {item.place} does not rest on a document")
-        document = self.content(item.base)
-        try:
-            return self.layout(item.holder).render(document, item.encoding >= LAYOUT_TAGGED)
-        except Wrong:
-            raise
-        except (ValueError, LookupError) as error:
-            raise Wrong(f"the object at {item.place} cannot be rendered: {error}") from None
-
-    def layout(self, key: tuple[int, int]) -> Layout:
-        if key not in self.layouts:
-            item = self.object(key)
-            if item.encoding not in (LAYOUT, LAYOUT_TAGGED) or item.payload[:1] not in (b"\0", b"\1"):
-                raise Wrong(f"the object at {item.place} holds no layout")
-            encoded = item.payload[1:]
-            if item.payload[0] == 1:
-                encoded = decode_frame(item, MAX_LAYOUT, encoded)
+    def layout(self, place: tuple[int, int]) -> Layout:
+        """A layout, by the commit and the change that brought it."""
+        if place not in self.brought:
+            raise Wrong(f"the layout that change {place[1]} of commit {place[0]} brought is missing")
+        id = self.brought[place]
+        if id not in self.layouts:
+            encoded = self.find(id)
             if len(encoded) > MAX_LAYOUT:
-                raise Wrong(f"the layout of the object at {item.place} is too large")
+                raise Wrong(f"the layout {id.hex()} is too large")
             layout = Layout(Cursor(encoded))
             if len(self.layouts) == CACHED_LAYOUTS:
                 del self.layouts[next(iter(self.layouts))]
-            self.layouts[key] = layout
-        return self.layouts[key]
+            self.layouts[id] = layout
+        return self.layouts[id]
 
     def find(self, id: bytes) -> bytes:
         if id not in self.first:
@@ -438,6 +453,16 @@ class Archive:
         if version.source:
             return self.find(version.source)
         canonical = self.canonical(version)
+        if version.layout:
+            try:
+                source = self.layout(version.layout).render(canonical, bool(version.flags & TAGGED))
+            except Wrong:
+                raise
+            except (ValueError, LookupError) as error:
+                raise Wrong(f"it cannot be rendered: {error}") from None
+            if blake3(source).digest()[:8] != version.check:
+                raise Wrong("its layout does not give it back")
+            return source
         return canonical if version.flags & FORM == FORM_CANONICAL else pretty(canonical, version.flags & TAGGED)
 
 
@@ -458,26 +483,38 @@ def merkle_root(leaves: list[bytes]) -> bytes:
     return derive("change node", merkle_root(leaves[:left]) + merkle_root(leaves[left:]))
 
 
-def read_change(cursor: Cursor) -> Version:
+def read_change(cursor: Cursor, seq: int, number: int) -> Version:
     op, flags = cursor.take(2)
-    if op not in OPS or flags & ~KNOWN_FLAGS:
+    if op not in OPS or flags & ~KNOWN_FLAGS or flags & FORM > FORM_LAID_OUT:
         raise Unsupported(f"a change has the unknown operation {op} or unknown flags {flags:#x}")
-    version = Version(version=cursor.uvar(), path=cursor.text(), op=op, flags=flags)
+    version = Version(version=cursor.uvar(), path="", op=op, flags=flags)
+    if flags & BY_KEY and op >= TAG or flags & (FORM | TAGGED) and not flags & CONTENT:
+        raise Wrong("a change has flags that do not go together")
+    if flags & BY_KEY:
+        version.key = cursor.take(8)
+    else:
+        version.path = cursor.text()
     if flags & CONTENT:
         version.id = cursor.take(32)
-        version.source = cursor.take(32) if flags & FORM == FORM_APART else None
+    if flags & FORM == FORM_APART:
+        version.source = cursor.take(32)
+    elif flags & FORM == FORM_LAID_OUT:
+        version.check, back = cursor.take(8), cursor.uvar()
+        if back == 0:
+            version.brings = cursor.take(32)
+        version.layout = (seq - back, cursor.uvar() if back else number)
     if op not in (SAVE, DELETE):
         cursor.uvar()
         cursor.text()
     return version
 
 
-def decode_frame(item: Object, limit: int, frame: bytes, base: Optional[bytes] = None) -> bytes:
-    """What a frame of an object holds; `frame` comes without its magic number."""
-    frame = b"\x28\xb5\x2f\xfd" + frame
+def decode_frame(item: Object, base: Optional[bytes]) -> bytes:
+    """What the frame of an object holds; it comes without its magic number."""
+    frame = b"\x28\xb5\x2f\xfd" + item.payload
     try:
         size = zstandard.get_frame_parameters(frame).content_size
-        if size > min(limit, len(frame) * MAX_BLOCK):      # also where the size is not known
+        if size > min(MAX_OBJECT, len(frame) * MAX_BLOCK):      # also where the size is not known
             raise Wrong(f"the object at {item.place} claims {size} bytes")
         prefix = None if base is None else zstandard.ZstdCompressionDict(base, zstandard.DICT_TYPE_RAWCONTENT)
         decoder = zstandard.ZstdDecompressor(dict_data=prefix, max_window_size=MAX_WINDOW)
@@ -511,11 +548,16 @@ def rfc3339(micros: int) -> str:
         return f"{micros} microseconds"
 
 
-def history_line(version: Version) -> str:
-    commit = version.commit
+def history_line(archive: Archive, version: Version) -> str:
+    commit, source = version.commit, version.source
+    if version.layout:
+        try:
+            source = blake3(archive.source(version)).digest()
+        except Wrong:                                           # which is told as a problem
+            source = None
     return json.dumps({
         "path": version.path, "version": version.version, "op": OPS[version.op],
-        "id": version.id and version.id.hex(), "source": version.source and version.source.hex(),
+        "id": version.id and version.id.hex(), "source": source and source.hex(),
         "commit": commit.id.hex(), "seq": commit.seq, "time": rfc3339(commit.time),
         "recorded": rfc3339(commit.recorded), "author": commit.author, "message": commit.message})
 
@@ -549,7 +591,7 @@ def main() -> int:
                 archive.problems.append(f"version {version.version} of {version.path}: {error}")
     elif args.command is None:
         for version in archive.versions:
-            print(history_line(version))
+            print(history_line(archive, version))
     elif not archive.problems:
         print(f"ok: {archive.commits} commits, {len(archive.versions)} versions, {len(archive.objects)} objects, "
               f"head {archive.head.hex()}")

@@ -3,12 +3,16 @@
 //! The id covers what the future must rely on and nothing of how it is stored: no offset, no delta base, no
 //! compressed byte. See `docs/format.md`, "Commit id".
 
+mod change;
+
+pub use change::{Change, Content, LayoutAt, Op, SourceForm};
+
 use std::sync::OnceLock;
 
 use blake3::Hasher;
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 
-use crate::id::{ArchiveId, CommitId, ObjectId};
+use crate::id::{ArchiveId, CommitId, PathKey};
 use crate::wire::{Bytes, Malformed, put_bytes, put_uvar};
 
 static COMMIT: Context = Context::new("backstory 2026-11 commit id");
@@ -32,225 +36,6 @@ impl Context {
 
     fn derive(&self, bytes: &[u8]) -> [u8; 32] {
         *self.hasher().update(bytes).finalize().as_bytes()
-    }
-}
-
-/// What happened to a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Op {
-    /// A document was saved.
-    Save,
-    /// The content of an older version was made current again; [`Change::of`] is its number.
-    Rollback,
-    /// The path ended; its history stays.
-    Delete,
-    /// A deleted path came back.
-    Undelete,
-    /// The path took over from [`Change::other`].
-    Rename,
-    /// The path was renamed to [`Change::other`] and ended here.
-    RenameAway,
-    /// The state before another commit was restored.
-    Undo,
-    /// An undo was taken back.
-    Redo,
-    /// A tag was set: [`Change::other`] is its name.
-    Tag,
-    /// A tag was removed: [`Change::other`] is its name.
-    TagDelete,
-}
-
-impl Op {
-    /// All operations with the byte that stands for each in the log and in the commit id.
-    pub const ALL: [(Op, u8); 10] = [
-        (Op::Save, 1),
-        (Op::Rollback, 2),
-        (Op::Delete, 3),
-        (Op::Undelete, 4),
-        (Op::Rename, 5),
-        (Op::RenameAway, 6),
-        (Op::Undo, 7),
-        (Op::Redo, 8),
-        (Op::Tag, 9),
-        (Op::TagDelete, 10),
-    ];
-
-    pub(crate) fn to_byte(self) -> u8 {
-        Op::ALL
-            .iter()
-            .find(|(op, _)| *op == self)
-            .map_or(0, |(_, byte)| *byte)
-    }
-
-    pub(crate) fn from_byte(byte: u8) -> Option<Op> {
-        Op::ALL.iter().find(|(_, b)| *b == byte).map(|(op, _)| *op)
-    }
-
-    /// Tags are changes without a version of their own.
-    pub fn makes_version(self) -> bool {
-        !matches!(self, Op::Tag | Op::TagDelete)
-    }
-}
-
-impl std::fmt::Display for Op {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Op::Save => "save",
-            Op::Rollback => "rollback",
-            Op::Delete => "delete",
-            Op::Undelete => "undelete",
-            Op::Rename => "rename",
-            Op::RenameAway => "rename-away",
-            Op::Undo => "undo",
-            Op::Redo => "redo",
-            Op::Tag => "tag",
-            Op::TagDelete => "tag-delete",
-        })
-    }
-}
-
-/// Where the bytes come from that a user saved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SourceForm {
-    /// The document came without bytes of its own.
-    None,
-    /// The canonical form is what was saved.
-    Canonical,
-    /// The pretty form (two spaces, one final newline) is what was saved.
-    Pretty,
-    /// The bytes are an object of their own.
-    Object(ObjectId),
-}
-
-impl SourceForm {
-    fn code(self) -> u8 {
-        match self {
-            SourceForm::None => 0,
-            SourceForm::Canonical => 1,
-            SourceForm::Pretty => 2,
-            SourceForm::Object(_) => 3,
-        }
-    }
-}
-
-/// The document of a version: its object, and what gives back the bytes as they were saved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Content {
-    /// The canonical form.
-    pub object: ObjectId,
-    /// The bytes as they were saved.
-    pub source: SourceForm,
-    /// Objects `{"$number":"NaN"}` (`Infinity`, `-Infinity`) stand for numbers that JSON does not have.
-    pub nan: bool,
-}
-
-const FLAG_NAN: u8 = 1 << 2;
-const FLAG_FILE: u8 = 1 << 3;
-const FLAG_CONTENT: u8 = 1 << 4;
-const FLAG_KNOWN: u8 = 0b1_1111;
-
-/// One path's part of a commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// What happened.
-    pub op: Op,
-    /// The path; empty where a tag names the whole archive or is deleted.
-    pub path: String,
-    /// The version made (of a tag: the version named, 0 where it names the whole archive).
-    pub version: u64,
-    /// The document, unless the path ended.
-    pub content: Option<Content>,
-    /// The path was saved as a file, now or earlier: rollback may write it.
-    pub file: bool,
-    /// The version that was restored (of a tag for the whole archive: the commit's sequence number); 0 for none.
-    pub of: u64,
-    /// The other path of a rename, the name of a tag; else empty.
-    pub other: String,
-}
-
-impl Change {
-    /// A change of `path` to `version`, without content and references.
-    pub fn new(op: Op, path: impl Into<String>, version: u64) -> Change {
-        Change {
-            op,
-            path: path.into(),
-            version,
-            content: None,
-            file: false,
-            of: 0,
-            other: String::new(),
-        }
-    }
-
-    /// Appends the bytes that stand for this change, in the log and under the Merkle root.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        let mut flags = 0;
-        if let Some(content) = &self.content {
-            flags |= FLAG_CONTENT | content.source.code();
-            if content.nan {
-                flags |= FLAG_NAN;
-            }
-        }
-        if self.file {
-            flags |= FLAG_FILE;
-        }
-        out.push(self.op.to_byte());
-        out.push(flags);
-        put_uvar(out, self.version);
-        put_bytes(out, self.path.as_bytes());
-        if let Some(content) = &self.content {
-            out.extend_from_slice(&content.object.0);
-            if let SourceForm::Object(id) = content.source {
-                out.extend_from_slice(&id.0);
-            }
-        }
-        if matches!(self.op, Op::Save | Op::Delete) {
-            return;
-        }
-        put_uvar(out, self.of);
-        put_bytes(out, self.other.as_bytes());
-    }
-
-    pub(crate) fn decode(input: &mut Bytes<'_>) -> Result<Change, Malformed> {
-        let op = Op::from_byte(input.u8()?).ok_or(Malformed("unknown operation"))?;
-        let flags = input.u8()?;
-        if flags & !FLAG_KNOWN != 0 {
-            return Err(Malformed("unknown change flags"));
-        }
-        let version = input.uvar()?;
-        let path = input.text()?;
-        let content = if flags & FLAG_CONTENT != 0 {
-            let object = ObjectId(input.array()?);
-            let source = match flags & 3 {
-                0 => SourceForm::None,
-                1 => SourceForm::Canonical,
-                2 => SourceForm::Pretty,
-                _ => SourceForm::Object(ObjectId(input.array()?)),
-            };
-            Some(Content {
-                object,
-                source,
-                nan: flags & FLAG_NAN != 0,
-            })
-        } else if flags & (3 | FLAG_NAN) != 0 {
-            return Err(Malformed("content flags without content"));
-        } else {
-            None
-        };
-        let (of, other) = match op {
-            Op::Save | Op::Delete => (0, String::new()),
-            _ => (input.uvar()?, input.text()?),
-        };
-        Ok(Change {
-            op,
-            path,
-            version,
-            content,
-            file: flags & FLAG_FILE != 0,
-            of,
-            other,
-        })
     }
 }
 
@@ -351,7 +136,7 @@ pub struct Commit {
 impl Commit {
     /// The id: see `docs/format.md`, "Commit id".
     pub fn id(&self) -> CommitId {
-        let root = merkle_root(&self.changes);
+        let root = merkle_root(self.seq, &self.changes);
         let count = self.changes.len() as u64;
         commit_id(
             &self.parents,
@@ -394,14 +179,14 @@ pub fn identity_hash(identity: &[u8]) -> CommitId {
 }
 
 /// The Merkle root of the changes, shaped as in RFC 6962, section 2.1: the left side of a node holds the largest
-/// power of two that is smaller than the number of leaves.
-pub(crate) fn merkle_root<'a>(changes: impl IntoIterator<Item = &'a Change>) -> [u8; 32] {
+/// power of two that is smaller than the number of leaves. `seq` is the number of their commit.
+pub(crate) fn merkle_root<'a>(seq: u64, changes: impl IntoIterator<Item = &'a Change>) -> [u8; 32] {
     let mut buffer = Vec::new();
     let leaves: Vec<[u8; 32]> = changes
         .into_iter()
         .map(|change| {
             buffer.clear();
-            change.encode(&mut buffer);
+            change.encode(seq, &mut buffer);
             LEAF.derive(&buffer)
         })
         .collect();
@@ -435,11 +220,12 @@ fn join(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     NODE.derive(&both)
 }
 
-/// Keys that an archive's records are checked with.
+/// Keys that an archive's records are checked with and its paths are known by.
 #[derive(Clone, Debug)]
 pub(crate) struct ArchiveKeys {
     pub checksum: [u8; 32],
     pub marker: [u8; 4],
+    path: [u8; 32],
 }
 
 impl ArchiveKeys {
@@ -449,13 +235,28 @@ impl ArchiveKeys {
         ArchiveKeys {
             checksum,
             marker: [marker[0], marker[1], marker[2], marker[3]],
+            path: blake3::derive_key("backstory 2026-11 path key", &id.0),
         }
+    }
+
+    /// What a path is known by. Keyed, so that no name collides in every archive.
+    pub fn path_key(&self, path: &str) -> PathKey {
+        let hash = blake3::keyed_hash(&self.path, path.as_bytes());
+        let mut key = [0; 8];
+        key.copy_from_slice(&hash.as_bytes()[..8]);
+        PathKey(key)
+    }
+
+    /// The key of the path that a change is about.
+    pub fn key_of(&self, change: &Change) -> PathKey {
+        change.key.unwrap_or_else(|| self.path_key(&change.path))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::ObjectId;
 
     fn change(path: &str) -> Change {
         Change {
@@ -465,32 +266,6 @@ mod tests {
                 nan: false,
             }),
             ..Change::new(Op::Save, path, 1)
-        }
-    }
-
-    #[test]
-    fn changes_round_trip() {
-        let mut all = vec![change("config/a.json"), Change::new(Op::Delete, "b", 300)];
-        let mut full = change("c");
-        full.op = Op::Rollback;
-        full.of = 7;
-        full.file = true;
-        full.content = Some(Content {
-            object: ObjectId([1; 32]),
-            source: SourceForm::Object(ObjectId([2; 32])),
-            nan: true,
-        });
-        all.push(full);
-        let mut renamed = change("d");
-        renamed.op = Op::Rename;
-        renamed.other = "e".into();
-        all.push(renamed);
-        for change in all {
-            let mut bytes = Vec::new();
-            change.encode(&mut bytes);
-            let mut input = Bytes::new(&bytes);
-            assert_eq!(Change::decode(&mut input), Ok(change));
-            assert!(input.rest().is_empty());
         }
     }
 
@@ -512,11 +287,15 @@ mod tests {
                 .iter()
                 .map(|c| {
                     let mut bytes = Vec::new();
-                    c.encode(&mut bytes);
+                    c.encode(1, &mut bytes);
                     LEAF.derive(&bytes)
                 })
                 .collect();
-            assert_eq!(merkle_root(&changes), recursive(&leaves), "{count} changes");
+            assert_eq!(
+                merkle_root(1, &changes),
+                recursive(&leaves),
+                "{count} changes"
+            );
         }
     }
 

@@ -71,6 +71,27 @@ id_type! {
     /// The random identity of an archive.
     ArchiveId, 16
 }
+id_type! {
+    /// What a path is known by in one archive: the first eight bytes of a keyed hash of it.
+    PathKey, 8
+}
+
+impl PathKey {
+    /// The key as a signed number in the order of the keys, for the index.
+    pub(crate) fn number(self) -> i64 {
+        key_of(self.0)
+    }
+
+    /// The key that [`PathKey::number`] was made of.
+    pub(crate) fn of_number(number: i64) -> PathKey {
+        PathKey((number.cast_unsigned() ^ (1 << 63)).to_be_bytes())
+    }
+
+    /// What stands for a path whose name is lost.
+    pub(crate) fn stand_in(self) -> String {
+        format!("?{self}")
+    }
+}
 
 impl ObjectId {
     /// The id of these bytes.
@@ -80,14 +101,20 @@ impl ObjectId {
 
     /// The first eight bytes as a signed number whose order is the order of the ids: the index sorts by it.
     pub fn key(&self) -> i64 {
+        key_of(self.check())
+    }
+
+    /// The first eight bytes.
+    pub(crate) fn check(&self) -> [u8; 8] {
         let mut first = [0; 8];
         first.copy_from_slice(&self.0[..8]);
-        key_of(u64::from_be_bytes(first))
+        first
     }
 }
 
-fn key_of(first: u64) -> i64 {
-    i64::from_ne_bytes((first ^ (1 << 63)).to_ne_bytes())
+/// The first eight bytes of an id as a signed number in the order of the ids.
+pub(crate) fn key_of(first: [u8; 8]) -> i64 {
+    (u64::from_be_bytes(first) ^ (1 << 63)).cast_signed()
 }
 
 /// A prefix of an id in hexadecimal digits.
@@ -128,7 +155,7 @@ impl HexPrefix {
             low = low << 4 | u64::from(digit.unwrap_or(0));
             high = high << 4 | u64::from(digit.unwrap_or(15));
         }
-        (key_of(low), key_of(high))
+        (key_of(low.to_be_bytes()), key_of(high.to_be_bytes()))
     }
 }
 
@@ -152,6 +179,9 @@ mod tests {
         assert_eq!(format!("b3:{id}").parse::<ObjectId>(), Ok(id));
         assert!("12".parse::<ObjectId>().is_err());
         assert!("g".repeat(64).parse::<ObjectId>().is_err());
+        let key = PathKey([0xfe, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(PathKey::of_number(key.number()), key);
+        assert_eq!(key.stand_in(), "?fe02030405060708");
     }
 
     #[test]

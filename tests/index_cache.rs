@@ -260,10 +260,12 @@ fn a_wrong_column_never_gives_a_wrong_answer() {
     let columns: &[(&str, &[&str])] = &[
         ("commits", &["segment", "offset", "before", "record_len"]),
         ("objects", &["seq", "ordinal", "offset", "len"]),
-        ("paths", &["path"]),
+        ("paths", &["path", "key"]),
         (
             "versions",
-            &["path", "version", "seq", "change", "object", "source"],
+            &[
+                "path", "version", "seq", "change", "object", "source", "layout",
+            ],
         ),
         ("tags", &["change"]),
     ];

@@ -204,7 +204,7 @@ impl Engine {
             match event {
                 Event::Batch { segment, placed } => {
                     recent.log_bytes += placed.batch.len;
-                    recent.add(rows_of_batch(segment, &placed));
+                    recent.add(rows_of_batch(segment, &placed, self.reader.keys()));
                 }
                 Event::Damage {
                     segment,
@@ -425,7 +425,9 @@ impl Engine {
             let mut cursor = Cursor::start(&self.reader)?;
             cursor.advance(&self.reader, &mut |event| {
                 let rows = match event {
-                    Event::Batch { segment, placed } => rows_of_batch(segment, &placed),
+                    Event::Batch { segment, placed } => {
+                        rows_of_batch(segment, &placed, self.reader.keys())
+                    }
                     Event::Damage {
                         segment,
                         damage,
@@ -514,7 +516,12 @@ impl Engine {
     }
 
     pub fn catalog<'a>(&'a self, view: &'a View) -> Catalog<'a> {
-        Catalog::new(&self.index, view.mark, vec![&view.recent])
+        Catalog::new(
+            self.reader.keys(),
+            &self.index,
+            view.mark,
+            vec![&view.recent],
+        )
     }
 }
 

@@ -8,6 +8,7 @@ mod query;
 mod restore;
 mod save;
 mod sources;
+mod stage;
 mod transaction;
 mod version;
 
@@ -24,6 +25,7 @@ pub(crate) use objects::{ContentCache, ObjectAt, ObjectReader, doubt};
 pub use query::Loaded;
 pub use restore::{Restored, Rollback, Undo};
 pub use save::{Batch, Document, Save};
+pub(crate) use sources::LayoutCache;
 pub use version::{Change, CommitView, Head, Match, Note, Stats, Status, Tag, Version};
 
 use crate::commit::ArchiveKeys;

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::engine::{Engine, Fault};
 use super::sources::LayoutCache;
+use super::transaction::Newest;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, VersionRow};
 use crate::log::delta::{self, FrameError, Packed};
 use crate::log::format::*;
 use crate::log::reader::{LocatedChange, LogReader, RecordPlace, segment_file};
-use crate::log::record::{LayoutPlace, ObjectRecord, Reference, StoredChange};
+use crate::log::record::{ObjectRecord, Reference, StoredChange};
 
 /// A chain that needs more frames than this for one load is not one that this crate writes.
 const MAX_FRAMES: usize = 2 * KEYFRAME_EVERY as usize;
@@ -38,8 +39,6 @@ pub(crate) struct Content {
     pub k: u64,
     /// Bytes that loading it decodes.
     pub load_len: u64,
-    /// It was rendered by a layout.
-    pub written: bool,
 }
 
 /// An object about to be written.
@@ -54,39 +53,21 @@ pub(crate) struct Encoded {
 #[derive(Clone, Debug)]
 pub(crate) enum Packing {
     Alone(Packed),
-    Delta {
-        base: ObjectAt,
-        frame: Vec<u8>,
-    },
-    /// A source: what a new layout makes of its document.
-    Written(Packed),
-    /// A source: what the layout of this record makes of its document.
-    WrittenAlike(ObjectAt),
+    Delta { base: ObjectAt, frame: Vec<u8> },
 }
 
 impl Encoded {
-    /// The record of this object in commit `seq`. `document` is the object that a source was written from.
-    pub fn record(&self, seq: u64, document: ObjectAt, nan: bool) -> ObjectRecord<'_> {
-        let reference = |at: ObjectAt| Reference {
-            seq_back: seq - at.seq,
-            ordinal: at.ordinal,
-        };
+    /// The record of this object in commit `seq`.
+    pub fn record(&self, seq: u64) -> ObjectRecord<'_> {
         match &self.packing {
             Packing::Alone(packed) => packed.record(),
             Packing::Delta { base, frame } => ObjectRecord::Delta {
                 k: self.k,
-                base: reference(*base),
+                base: Reference {
+                    seq_back: seq - base.seq,
+                    ordinal: base.ordinal,
+                },
                 frame,
-            },
-            Packing::Written(layout) => ObjectRecord::Written {
-                document: reference(document),
-                layout: layout.as_layout(),
-                nan,
-            },
-            Packing::WrittenAlike(at) => ObjectRecord::Written {
-                document: reference(document),
-                layout: LayoutPlace::At(reference(*at)),
-                nan,
             },
         }
     }
@@ -206,6 +187,8 @@ pub(crate) struct ObjectReader<'a> {
     pub catalog: &'a Catalog<'a>,
     pub unwritten: Option<&'a Unwritten>,
     pub layouts: &'a LayoutCache,
+    /// Which reading of the log is asked.
+    pub reading: u64,
 }
 
 impl<'a> ObjectReader<'a> {
@@ -215,17 +198,14 @@ impl<'a> ObjectReader<'a> {
             catalog,
             unwritten: None,
             layouts: &engine.layouts,
+            reading: engine.reading(),
         }
     }
 
     /// The change that a row points to, which must be the row's path and version.
     pub fn change(&self, row: &VersionRow) -> Result<LocatedChange, Fault> {
-        let located = self.change_at(row.seq, row.change)?;
-        let change = &located.stored.change;
-        let agrees = change.path == row.path
-            && change.version == row.version
-            && change.content.map(|content| content.object.key()) == row.object_key;
-        if agrees {
+        let mut located = self.stored_change(row.seq, row.change)?;
+        if row.agrees(&mut located.stored.change, self.reader.keys()) {
             return Ok(located);
         }
         Err(doubt(format!(
@@ -236,6 +216,13 @@ impl<'a> ObjectReader<'a> {
 
     /// A change by the number of its commit and its number in it.
     pub fn change_at(&self, seq: u64, number: u64) -> Result<LocatedChange, Fault> {
+        let mut located = self.stored_change(seq, number)?;
+        self.catalog.fill(&mut located.stored.change)?;
+        Ok(located)
+    }
+
+    /// The same, its path as it stands in the record.
+    pub fn stored_change(&self, seq: u64, number: u64) -> Result<LocatedChange, Fault> {
         if let Some(changes) = self
             .unwritten
             .and_then(|unwritten| unwritten.changes.get(&seq))
@@ -409,7 +396,7 @@ impl<'a> ObjectReader<'a> {
             let record =
                 ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
             let rests_on = record.rests_on();
-            records.push((next, place, body));
+            records.push((place, body));
             if records.len() > MAX_FRAMES {
                 return Err(self.corrupt(place, "an object rests on too many others"));
             }
@@ -432,19 +419,19 @@ impl<'a> ObjectReader<'a> {
     /// The content of the first of these records, each of which rests on the one behind it, and the last on `below`.
     fn decode_chain(
         &self,
-        records: &[(ObjectAt, RecordPlace, Body)],
+        records: &[(RecordPlace, Body)],
         below: Option<Content>,
         scratch: &mut Scratch,
     ) -> Result<Content, Fault> {
-        let (mut load_len, mut k, mut written) = (0u64, 0, false);
+        let (mut load_len, mut k) = (0u64, 0);
         // What the next record rests on is `below` for the first one decoded, from then on in `scratch.done`.
         let mut below = below;
         let mut first = true;
-        for (at, place, body) in records.iter().rev() {
+        for (place, body) in records.iter().rev() {
             let record =
                 ObjectRecord::decode(body).map_err(|error| self.corrupt(*place, error.0))?;
             if let Some(content) = &below {
-                (load_len, written) = (content.load_len, content.written);
+                load_len = content.load_len;
             }
             let prefix = match (&below, first) {
                 (Some(content), _) => Some(&*content.bytes),
@@ -461,16 +448,6 @@ impl<'a> ObjectReader<'a> {
                     delta::decompress_into(frame, prefix, MAX_OBJECT_LEN, &mut scratch.next)
                         .map_err(|error| self.corrupt(*place, &error.to_string()))?;
                 }
-                ObjectRecord::Written { nan, .. } => match prefix {
-                    // A rendering may be many times its document: one of another would have no bound.
-                    Some(document) if !written => {
-                        scratch.next = self.write_source(*at, document, nan)?;
-                        written = true;
-                    }
-                    _ => {
-                        return Err(self.corrupt(*place, "a source that is not one of a document"));
-                    }
-                },
             }
             (below, first) = (None, false);
             load_len = load_len.saturating_add(scratch.next.len() as u64);
@@ -478,24 +455,14 @@ impl<'a> ObjectReader<'a> {
         }
         let bytes = Arc::from(scratch.done.as_slice());
         scratch.trim();
-        Ok(Content {
-            bytes,
-            k,
-            load_len,
-            written,
-        })
+        Ok(Content { bytes, k, load_len })
     }
 
     /// How long the content of an object is, as far as its record says.
     pub fn content_len(&self, at: ObjectAt) -> Result<u64, Fault> {
         let (place, body) = self.body(at)?;
         let record = ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
-        match delta::record_content_len(&record)
-            .map_err(|error| self.corrupt(place, &error.to_string()))?
-        {
-            Some(len) => Ok(len),
-            None => Ok(self.content(at, &mut |_| None)?.0.bytes.len() as u64),
-        }
+        delta::record_content_len(&record).map_err(|error| self.corrupt(place, &error.to_string()))
     }
 
     /// The content of the object with this id, checked against it whether it comes from the log or from `cache`.
@@ -503,19 +470,40 @@ impl<'a> ObjectReader<'a> {
         &self,
         at: ObjectAt,
         id: &ObjectId,
-        cache: &Mutex<ContentCache>,
+        cache: Option<&Mutex<ContentCache>>,
     ) -> Result<Arc<[u8]>, Fault> {
-        let lock = || cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let (content, records) = self.content(at, &mut |at| lock().get(at))?;
+        let lock = || cache.map(|cache| cache.lock().unwrap_or_else(PoisonError::into_inner));
+        let (content, records) = self.content(at, &mut |at| lock()?.get(at))?;
         if ObjectId::of(&content.bytes) == *id {
             let bytes = content.bytes.clone();
-            if records > 0 {
-                lock().put(at, content);
+            if records > 0
+                && let Some(mut cache) = lock()
+            {
+                cache.put(at, content);
             }
             return Ok(bytes);
         }
         // What is wrong in memory may be right on disk.
-        lock().remove(at);
+        if let Some(mut cache) = lock() {
+            cache.remove(at);
+        }
+        Err(self.fault_at(
+            at,
+            format!("the content of object {id} does not have its hash"),
+        ))
+    }
+
+    /// The content with this id, wherever it is stored, checked.
+    pub fn any(&self, id: &ObjectId, cache: &mut ContentCache) -> Result<Arc<[u8]>, Fault> {
+        let at = match self.find(id)? {
+            Some(at) => Some(at),
+            None => self.find_orphan(id)?,
+        };
+        let at = at.ok_or_else(|| doubt(format!("no record of object {id}")))?;
+        let (content, _) = self.content(at, &mut |at| cache.get(at))?;
+        if ObjectId::of(&content.bytes) == *id {
+            return Ok(content.bytes);
+        }
         Err(self.fault_at(
             at,
             format!("the content of object {id} does not have its hash"),
@@ -534,7 +522,7 @@ impl<'a> ObjectReader<'a> {
         }
     }
 
-    /// The versions whose object or source has this id.
+    /// The versions whose object or source has this id, or that bring the layout with it.
     pub fn versions_with(&self, id: &ObjectId) -> Result<Vec<VersionRow>, Fault> {
         let mut rows = self.catalog.by_key(id.key(), id.key())?;
         rows.retain(|row| self.change(row).is_ok_and(|located| mentions(&located, id)));
@@ -602,6 +590,13 @@ impl<'a> ObjectReader<'a> {
         Ok(alone(delta::compress(content).map_err(failed)?))
     }
 
+    /// The document that the path's previous version has: what a new one may rest on.
+    pub fn base_of_document(&self, before: Option<&Newest>) -> Option<ObjectAt> {
+        let before = before?;
+        let id = before.change().content?.object;
+        self.locate(&before.located, before.row.seq, &id).ok()
+    }
+
     /// What the object behind `at` in its chain rests on: the object itself, or an anchor. None where the chain is
     /// at its end, or cannot be read: then the new object stands alone.
     fn base_for(
@@ -633,19 +628,17 @@ fn stored_here(located: &LocatedChange, seq: u64, id: &ObjectId) -> Option<Objec
             ordinal: located.first_object,
         });
     }
-    match content.source {
-        crate::commit::SourceForm::Object(source) if source == *id && stored.source_len > 0 => {
-            let ordinal = located.first_object + u64::from(stored.object_len > 0);
-            Some(ObjectAt { seq, ordinal })
-        }
-        _ => None,
+    if stored.second() == Some(*id) && stored.source_len > 0 {
+        let ordinal = located.first_object + u64::from(stored.object_len > 0);
+        return Some(ObjectAt { seq, ordinal });
     }
+    None
 }
 
 fn mentions(located: &LocatedChange, id: &ObjectId) -> bool {
-    located.stored.change.content.is_some_and(|content| {
-        content.object == *id || content.source == crate::commit::SourceForm::Object(*id)
-    })
+    let stored = &located.stored;
+    let object = stored.change.content.map(|content| content.object);
+    object == Some(*id) || stored.second() == Some(*id)
 }
 
 pub(crate) fn doubt(message: String) -> Fault {

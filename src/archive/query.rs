@@ -70,19 +70,14 @@ impl Archive {
         };
         let record = self.engine.reader.commit(place)?;
         let located = self.engine.reader.change(place, &record, row.change)?;
-        let change = &located.stored.change;
-        let same_object = change.content.map(|content| content.object.key()) == row.object_key;
-        if record.seq != row.seq
-            || change.path != row.path
-            || change.version != row.version
-            || !same_object
-        {
+        let mut change = located.stored.change;
+        if record.seq != row.seq || !row.agrees(&mut change, self.engine.reader.keys()) {
             return Err(doubt(format!(
                 "the index has {}@{} in another place",
                 row.path, row.version
             )));
         }
-        Ok(Version::new(&record, record.id(), row.change, change))
+        Ok(Version::new(&record, record.id(), row.change, &change))
     }
 
     /// A commit; `None` where damage has taken it.
@@ -114,12 +109,13 @@ impl Archive {
             undo_of: record.fields.number(Fields::UNDO_OF),
             redo_of: record.fields.number(Fields::REDO_OF),
         };
-        for (number, stored) in (0..).zip(&changes) {
+        for (number, mut stored) in (0..).zip(changes) {
+            catalog.fill(&mut stored.change)?;
             if stored.change.op.makes_version() {
                 view.changes
                     .push(Version::new(&record, id, number, &stored.change));
             } else {
-                view.tags.push(stored.change.other.clone());
+                view.tags.push(stored.change.other);
             }
         }
         Ok(Some(view))
@@ -285,7 +281,7 @@ impl Archive {
         self.engine.ask(|catalog| {
             let objects = ObjectReader::new(&self.engine, catalog);
             let located = objects.change_at(version.seq, version.change)?;
-            let cache = &self.engine.cache;
+            let cache = Some(&self.engine.cache);
             let canonical =
                 objects.checked(objects.locate(&located, version.seq, &id)?, &id, cache)?;
             let source = match version.form {
@@ -293,7 +289,12 @@ impl Archive {
                     let at = objects.locate(&located, version.seq, &id)?;
                     Some(objects.checked(at, &id, cache)?)
                 }
-                _ => None,
+                SourceForm::LaidOut { check, layout } => {
+                    let kept = (check, layout);
+                    let source = objects.laid_out(&canonical, version.nan, kept, version.seq)?;
+                    Some(source.into())
+                }
+                SourceForm::None | SourceForm::Canonical | SourceForm::Pretty => None,
             };
             Ok(Loaded {
                 version: version.clone(),
@@ -301,6 +302,18 @@ impl Archive {
                 source,
             })
         })
+    }
+
+    /// The BLAKE3 of the bytes as they were saved, where they are stored; `None` where the canonical or the pretty form
+    /// gives them back. Where a layout makes them the document must be loaded to know.
+    ///
+    /// # Errors
+    /// As [`load`](Archive::load).
+    pub fn source_id(&self, version: &Version) -> Result<Option<ObjectId>> {
+        match version.form {
+            SourceForm::LaidOut { .. } => Ok(Some(ObjectId::of(&self.load(version)?.source()))),
+            _ => Ok(version.source),
+        }
     }
 
     /// The newest version of every path that is `prefix` or below it, in the order of their names; all paths for
@@ -341,6 +354,7 @@ impl Archive {
         let source_id = ObjectId::of(document);
         let mut found = self.engine.ask(|catalog| {
             let mut found = Vec::new();
+            let objects = ObjectReader::new(&self.engine, catalog);
             for row in catalog.by_key(id.key(), id.key())? {
                 let version = self.version_of(catalog, &row)?;
                 if version.id != Some(id) || version.nan != outcome.tagged {
@@ -348,6 +362,12 @@ impl Archive {
                 }
                 let same_bytes = match version.form {
                     SourceForm::Object(source) => source == source_id,
+                    SourceForm::LaidOut { check, layout } => {
+                        check == source_id.check()
+                            && objects
+                                .layout(layout)?
+                                .renders_to(&canonical, version.nan, document)
+                    }
                     SourceForm::Canonical => document == canonical,
                     SourceForm::Pretty | SourceForm::None => {
                         canon::renders_to(&canonical, Form::Pretty, version.nan, document)

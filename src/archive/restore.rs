@@ -124,7 +124,7 @@ impl<'a> Rollback<'a> {
                     ))));
                 };
                 let content = content_of(transaction, target)?;
-                if newest.change().content == content {
+                if transaction.same_content(newest.change().content, content)? {
                     changes.push(unchanged(transaction, &newest)?);
                     continue;
                 }
@@ -133,7 +133,10 @@ impl<'a> Rollback<'a> {
                 change.of = target.version;
                 change.file = newest.change().file;
                 changes.push(answer(&change, Status::RolledBack));
-                drafts.push(Draft::of(change));
+                drafts.push(Draft {
+                    before: Some(newest),
+                    ..Draft::of(change)
+                });
             }
             stage_answers(transaction, &note, Fields::default(), drafts, &mut changes)?;
             let files = targets
@@ -371,7 +374,7 @@ fn check_unchanged_since(
     let left = transaction.version_as_of(&version.path, seq)?;
     let now = transaction.newest(&version.path)?;
     let content = |state: &Option<Newest>| state.as_ref().and_then(|state| state.change().content);
-    if content(&left) == content(&now) {
+    if transaction.same_content(content(&left), content(&now))? {
         return Ok(());
     }
     let newest = now.map_or(0, |now| now.row.version);

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::Archive;
 use super::engine::{Engine, Fault};
-use super::objects::ObjectReader;
-use super::sources::SourceOf;
+use super::objects::{ObjectAt, ObjectReader};
+use super::sources::{NewSource, SourceGuess};
 use super::transaction::{Draft, Guess, NewObject, Newest, Transaction};
 use super::version::{Change as Saved, Note, Status};
 use crate::canon::{self, CanonError, Form, NanMode};
@@ -61,10 +61,39 @@ impl Document {
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub path: String,
-    content: Content,
+    nan: bool,
     file: bool,
     object: NewObject,
-    source: Option<NewObject>,
+    source: Written,
+}
+
+/// How a document was written.
+#[derive(Clone, Debug)]
+enum Written {
+    /// It came without bytes of its own.
+    NotAtAll,
+    Canonical,
+    Pretty,
+    /// In bytes that must be stored.
+    Own(Box<NewSource>),
+}
+
+impl Written {
+    /// The form of the source; one that is stored gets its form on staging.
+    fn form(&self) -> SourceForm {
+        match self {
+            Written::NotAtAll | Written::Own(_) => SourceForm::None,
+            Written::Canonical => SourceForm::Canonical,
+            Written::Pretty => SourceForm::Pretty,
+        }
+    }
+
+    fn own(&self) -> Option<&NewSource> {
+        match self {
+            Written::Own(source) => Some(source),
+            _ => None,
+        }
+    }
 }
 
 /// Conditions on the newest version of a path.
@@ -104,29 +133,22 @@ impl Prepared {
         let (canonical, outcome) = canon::canonicalize_with(&document.bytes, mode)?;
         let nan = outcome.tagged;
         let id = ObjectId::of(&canonical);
-        let mut source = None;
-        let form = if !document.own_bytes {
-            SourceForm::None
+        let source = if !document.own_bytes {
+            Written::NotAtAll
         } else if document.bytes == canonical {
-            SourceForm::Canonical
+            Written::Canonical
         } else if canon::renders_to(&canonical, Form::Pretty, nan, &document.bytes) {
-            SourceForm::Pretty
+            Written::Pretty
         } else {
-            let id = ObjectId::of(&document.bytes);
-            source = Some(NewObject {
-                id,
+            Written::Own(Box::new(NewSource {
+                id: ObjectId::of(&document.bytes),
                 bytes: document.bytes.into(),
                 guess: None,
-            });
-            SourceForm::Object(id)
+            }))
         };
         Ok(Prepared {
             path: path.to_owned(),
-            content: Content {
-                object: id,
-                source: form,
-                nan,
-            },
+            nan,
             file: document.file,
             object: NewObject {
                 id,
@@ -149,72 +171,69 @@ impl Prepared {
                     row,
                 }),
             };
-            let before = newest.as_ref().and_then(|newest| newest.change().content);
-            let nan = self.content.nan;
-            let guess_of = |new: &NewObject,
-                            old: Option<ObjectId>,
-                            canonical: Option<&[u8]>|
-             -> Result<_, Fault> {
-                if old == Some(new.id) || objects.find(&new.id)?.is_some() {
+            let guess_of = |new: &NewObject, base: Option<ObjectAt>| -> Result<_, Fault> {
+                if objects.find(&new.id)?.is_some() {
                     return Ok(None);
                 }
-                let base = match (&newest, old) {
-                    (Some(newest), Some(id)) => {
-                        objects.locate(&newest.located, newest.row.seq, &id).ok()
-                    }
-                    _ => None,
-                };
                 let mut cached = |at| engine.lock_cache().get(at);
-                let encoded = match canonical {
-                    None => objects.encode(&new.bytes, base, &mut cached)?,
-                    Some(canonical) => {
-                        let bytes = &*new.bytes;
-                        let source = SourceOf {
-                            bytes,
-                            canonical,
-                            nan,
-                        };
-                        objects.encode_source(source, base, &mut cached)?
-                    }
-                };
                 Ok(Some(Guess {
                     base,
                     reading,
-                    encoded,
+                    encoded: objects.encode(&new.bytes, base, &mut cached)?,
                 }))
             };
-            let object = guess_of(&self.object, before.map(|content| content.object), None)?;
-            let source = match &self.source {
+            let before = newest.as_ref().and_then(|newest| newest.change().content);
+            let object = match before {
+                Some(content) if content.object == self.object.id => None,
+                _ => guess_of(&self.object, objects.base_of_document(newest.as_ref()))?,
+            };
+            let source = match self.source.own() {
                 None => None,
-                Some(source) => guess_of(
-                    source,
-                    before.and_then(|content| match content.source {
-                        SourceForm::Object(id) => Some(id),
-                        _ => None,
-                    }),
-                    Some(&self.object.bytes),
-                )?,
+                Some(source) => {
+                    let mut plan = objects.plan_source(source, &self.object, self.nan, before);
+                    let base = objects.base_of_source(&plan, newest.as_ref());
+                    if let Some(object) = plan.object_mut() {
+                        object.guess = guess_of(object, base)?;
+                    }
+                    Some(SourceGuess {
+                        before: newest
+                            .as_ref()
+                            .map(|newest| (newest.row.seq, newest.row.change)),
+                        reading,
+                        plan,
+                    })
+                }
             };
             Ok((object, source))
         });
         // A guess that fails is made again under the lock, where the error counts.
         if let Ok((object, source)) = guessed {
             self.object.guess = object;
-            if let Some(new) = &mut self.source {
+            if let Written::Own(new) = &mut self.source {
                 new.guess = source;
             }
         }
     }
 
     /// Is the newest version this very content?
-    fn is_current(&self, newest: Option<&Newest>, ignore_format: bool) -> bool {
+    fn is_current(
+        &self,
+        transaction: &Transaction<'_>,
+        newest: Option<&Newest>,
+        ignore_format: bool,
+    ) -> Result<bool, Fault> {
         let Some(content) = newest.and_then(|newest| newest.change().content) else {
-            return false;
+            return Ok(false);
         };
-        let same_format = ignore_format
-            || self.content.source == SourceForm::None
-            || self.content.source == content.source;
-        content.object == self.content.object && content.nan == self.content.nan && same_format
+        if content.object != self.object.id || content.nan != self.nan {
+            return Ok(false);
+        }
+        match &self.source {
+            _ if ignore_format => Ok(true),
+            Written::NotAtAll => Ok(true),
+            Written::Own(source) => transaction.has_source(&content, source, &self.object),
+            written => Ok(content.source == written.form()),
+        }
     }
 }
 
@@ -240,11 +259,9 @@ pub(crate) fn plan(
         let newest = transaction.newest(&document.path)?;
         conditions.check(&document.path, newest.as_ref())?;
         let before = newest.as_ref().map(|newest| newest.change().clone());
-        let id = Some(document.content.object);
-        if let Some(newest) = newest
-            .as_ref()
-            .filter(|_| document.is_current(newest.as_ref(), ignore_format))
-        {
+        let id = Some(document.object.id);
+        let current = document.is_current(transaction, newest.as_ref(), ignore_format)?;
+        if let Some(newest) = newest.as_ref().filter(|_| current) {
             plan.answers.push(Saved {
                 path: document.path.clone(),
                 version: newest.row.version,
@@ -256,12 +273,15 @@ pub(crate) fn plan(
             continue;
         }
         let old = before.as_ref().and_then(|change| change.content);
-        let same_document = old.is_some_and(|old| {
-            old.object == document.content.object && old.nan == document.content.nan
-        });
+        let same_document =
+            old.is_some_and(|old| old.object == document.object.id && old.nan == document.nan);
         let version = before.as_ref().map_or(0, |change| change.version) + 1;
         let mut change = Change::new(Op::Save, &*document.path, version);
-        change.content = Some(document.content);
+        change.content = Some(Content {
+            object: document.object.id,
+            source: document.source.form(),
+            nan: document.nan,
+        });
         change.file = document.file || before.is_some_and(|change| change.file);
         plan.answers.push(Saved {
             path: document.path.clone(),
@@ -278,7 +298,7 @@ pub(crate) fn plan(
         plan.drafts.push(Draft {
             change,
             object: Some(document.object.clone()),
-            source: document.source.clone(),
+            source: document.source.own().cloned(),
             before: newest,
         });
     }

@@ -1,4 +1,4 @@
-//! Sources: the bytes as they were saved, stored as a layout that makes them of the canonical form.
+//! Sources: the bytes as they were saved, kept as a layout that makes them of the canonical form.
 //!
 //! Whoever wrote a file mostly writes its next version the same way, so a source costs a reference to the layout of
 //! the version before. Where no layout gives the exact bytes back they are stored as an object of their own.
@@ -7,23 +7,33 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::engine::Fault;
-use super::objects::{Content, Encoded, ObjectAt, ObjectReader, Packing};
-use crate::error::{Error, Result};
+use super::objects::{ContentCache, ObjectAt, ObjectReader, doubt};
+use super::transaction::{NewObject, Newest};
+use crate::commit::{Content, LayoutAt, SourceForm};
+use crate::error::Error;
+use crate::id::ObjectId;
 use crate::layout::Layout;
-use crate::log::delta::{self, Packed};
 use crate::log::format::*;
-use crate::log::record::{LayoutPlace, ObjectRecord};
+use crate::log::reader::{LocatedChange, segment_file};
 
 /// Layouts kept ready; when there are more, all are forgotten.
 const MAX_LAYOUTS: usize = 8192;
 
-/// Layouts that were read, by the record that has them.
+/// Layouts that were read, by the change that brought them.
 #[derive(Debug, Default)]
-pub(crate) struct LayoutCache(Mutex<HashMap<ObjectAt, Arc<Layout>>>);
+pub(crate) struct LayoutCache(Mutex<HashMap<LayoutAt, Arc<Layout>>>);
 
 impl LayoutCache {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectAt, Arc<Layout>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<LayoutAt, Arc<Layout>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, at: LayoutAt, layout: Arc<Layout>) {
+        let mut layouts = self.lock();
+        if layouts.len() >= MAX_LAYOUTS {
+            layouts.clear();
+        }
+        layouts.insert(at, layout);
     }
 
     /// Forgets the layouts of commits from this number on.
@@ -32,132 +42,230 @@ impl LayoutCache {
     }
 }
 
-/// What a source is made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SourceOf<'a> {
-    /// The bytes as they were saved.
-    pub bytes: &'a [u8],
-    pub canonical: &'a [u8],
-    /// Tagged numbers stand in the source as bare literals.
-    pub nan: bool,
+/// A source that neither the canonical nor the pretty form gives back.
+#[derive(Clone, Debug)]
+pub(crate) struct NewSource {
+    pub id: ObjectId,
+    pub bytes: Arc<[u8]>,
+    /// Settled before the lock was taken.
+    pub guess: Option<SourceGuess>,
+}
+
+/// How a source is kept, settled for the newest state that was known.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceGuess {
+    /// The path's previous version: the numbers of its commit and of its change.
+    pub before: Option<(u64, u64)>,
+    /// Of which reading of the log.
+    pub reading: u64,
+    pub plan: SourcePlan,
+}
+
+/// How a source will be kept.
+#[derive(Clone, Debug)]
+pub(crate) enum SourcePlan {
+    /// The layout of the path's previous version makes it.
+    Alike(LayoutAt),
+    /// A layout makes it that the path did not have before.
+    Laid(NewObject),
+    /// It is an object of its own.
+    Apart(NewObject),
+}
+
+impl SourcePlan {
+    /// The object to be stored.
+    pub fn object_mut(&mut self) -> Option<&mut NewObject> {
+        match self {
+            SourcePlan::Alike(_) => None,
+            SourcePlan::Laid(object) | SourcePlan::Apart(object) => Some(object),
+        }
+    }
 }
 
 impl ObjectReader<'_> {
-    /// Packs a source: by the layout of the path's previous source where that gives it back, by a new layout where
-    /// there is one, else as an object of its own.
-    pub fn encode_source(
+    /// Settles how a source is kept: by the layout of the path's previous version where that gives it back, by a new
+    /// layout where there is one, else as an object of its own.
+    pub fn plan_source(
         &self,
-        source: SourceOf<'_>,
-        before: Option<ObjectAt>,
-        cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
-    ) -> Result<Encoded, Fault> {
-        let written = |packing| Encoded {
-            packing,
-            k: 0,
-            load_len: source.bytes.len() as u64,
-        };
+        new: &NewSource,
+        document: &NewObject,
+        nan: bool,
+        before: Option<Content>,
+    ) -> SourcePlan {
+        let (bytes, canonical) = (&*new.bytes, &*document.bytes);
         // A previous layout that cannot be read is none.
-        let previous = before.and_then(|at| self.layout_of(at).ok().flatten());
+        let previous = match before.map(|content| content.source) {
+            Some(SourceForm::LaidOut { layout, .. }) => {
+                self.layout(layout).ok().map(|found| (layout, found))
+            }
+            _ => None,
+        };
         if let Some((at, layout)) = &previous
-            && layout.renders_to(source.canonical, source.nan, source.bytes)
+            && layout.renders_to(canonical, nan, bytes)
         {
-            return Ok(written(Packing::WrittenAlike(*at)));
+            return SourcePlan::Alike(*at);
         }
         let layout = match &previous {
-            Some((_, layout)) => {
-                Layout::infer_from(layout, source.bytes, source.canonical, source.nan)
-            }
-            None => Layout::infer(source.bytes, source.canonical, source.nan),
+            Some((_, layout)) => Layout::infer_from(layout, bytes, canonical, nan),
+            None => Layout::infer(bytes, canonical, nan),
         };
-        if let Some(layout) = layout {
-            let encoding = layout.encode();
-            let packed = delta::compress(&encoding).map_err(|error| {
-                Fault::Error(Error::io(
-                    "compress",
-                    std::io::Error::other(error.to_string()),
-                ))
-            })?;
-            if encoding.len() as u64 <= MAX_LAYOUT_LEN {
-                return Ok(written(Packing::Written(packed)));
+        match layout.map(|layout| layout.encode()) {
+            Some(encoding) if encoding.len() as u64 <= MAX_LAYOUT_LEN => {
+                SourcePlan::Laid(NewObject {
+                    id: ObjectId::of(&encoding),
+                    bytes: encoding.into(),
+                    guess: None,
+                })
+            }
+            _ => SourcePlan::Apart(NewObject {
+                id: new.id,
+                bytes: new.bytes.clone(),
+                guess: None,
+            }),
+        }
+    }
+
+    /// What the object of a source's plan may rest on: the object that the path's previous version has in its place.
+    pub fn base_of_source(&self, plan: &SourcePlan, before: Option<&Newest>) -> Option<ObjectAt> {
+        let before = before?;
+        match (plan, before.change().content?.source) {
+            (SourcePlan::Laid(_), SourceForm::LaidOut { layout, .. }) => {
+                self.layout_object(layout).ok().map(|(at, _)| at)
+            }
+            (SourcePlan::Apart(_), SourceForm::Object(id)) => {
+                self.locate(&before.located, before.row.seq, &id).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// The change that brought a layout, and the layout's id.
+    pub fn introduction(&self, at: LayoutAt) -> Result<(LocatedChange, ObjectId), Fault> {
+        if self
+            .catalog
+            .commit(at.seq)?
+            .is_none_or(|row| row.record_len == 0)
+        {
+            let message = format!(
+                "commit {}, which brought the layout of a source, is lost",
+                at.seq
+            );
+            return Err(doubt(message));
+        }
+        let located = self.stored_change(at.seq, at.change)?;
+        match located.stored.change.layout {
+            Some(id) => Ok((located, id)),
+            None => {
+                Err(self.fault_in(at.seq, "a layout is not in the change that should bring it"))
             }
         }
-        self.encode(source.bytes, before, cached)
     }
 
-    /// The layout that a source was written by, and the record that has it; none where it was not.
-    fn layout_of(&self, at: ObjectAt) -> Result<Option<(ObjectAt, Arc<Layout>)>, Fault> {
-        let (place, body) = self.body(at)?;
-        let record = ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
-        let ObjectRecord::Written { layout, .. } = record else {
-            return Ok(None);
-        };
-        let holder = match layout {
-            LayoutPlace::Here(..) => at,
-            LayoutPlace::At(reference) => self.earlier(at, reference, place)?,
-        };
-        Ok(Some((holder, self.layout_in(holder)?)))
+    /// Where the object of a layout is stored.
+    pub fn layout_object(&self, at: LayoutAt) -> Result<(ObjectAt, ObjectId), Fault> {
+        let (located, id) = self.introduction(at)?;
+        Ok((self.locate(&located, at.seq, &id)?, id))
     }
 
-    /// The layout that stands in a record.
-    fn layout_in(&self, at: ObjectAt) -> Result<Arc<Layout>, Fault> {
+    /// A layout, by the change that brought it.
+    pub fn layout(&self, at: LayoutAt) -> Result<Arc<Layout>, Fault> {
         if let Some(layout) = self.layouts.lock().get(&at) {
             return Ok(layout.clone());
         }
-        let (place, body) = self.body(at)?;
-        let record = ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
-        let ObjectRecord::Written {
-            layout: LayoutPlace::Here(packing, bytes),
-            ..
-        } = record
-        else {
-            return Err(self.corrupt(place, "a layout is not in the record that should have it"));
-        };
-        let unpacked;
-        let encoding = match packing {
-            LAYOUT_STORED => bytes,
-            LAYOUT_ZSTD => {
-                unpacked = delta::decompress(bytes, None, MAX_LAYOUT_LEN)
-                    .map_err(|error| self.corrupt(place, &error.to_string()))?;
-                &unpacked
-            }
-            _ => return Err(self.corrupt(place, "a layout is packed in an unknown way")),
-        };
-        let layout =
-            Layout::decode(encoding).map_err(|error| self.corrupt(place, &error.to_string()))?;
-        let layout = Arc::new(layout);
-        let mut layouts = self.layouts.lock();
-        if layouts.len() >= MAX_LAYOUTS {
-            layouts.clear();
+        let (object, id) = self.layout_object(at)?;
+        if self.content_len(object)? > MAX_LAYOUT_LEN {
+            return Err(self.fault_at(object, "a layout is too large".to_owned()));
         }
-        layouts.insert(at, layout.clone());
+        let encoding = self.checked(object, &id, None)?;
+        let layout =
+            Layout::decode(&encoding).map_err(|error| self.fault_at(object, error.to_string()))?;
+        let layout = Arc::new(layout);
+        self.layouts.put(at, layout.clone());
         Ok(layout)
     }
 
-    /// The content of a source that was stored as a layout: `canonical` is the content of its document.
-    pub fn write_source(
+    /// The bytes that a layout makes of a document, checked. `canonical` has been compared with its id; `seq` is the
+    /// commit whose change names the layout.
+    pub fn laid_out(
         &self,
-        at: ObjectAt,
         canonical: &[u8],
         nan: bool,
+        (check, layout): ([u8; 8], LayoutAt),
+        seq: u64,
     ) -> Result<Vec<u8>, Fault> {
-        let (place, _) = self.body(at)?;
-        let Some((_, layout)) = self.layout_of(at)? else {
-            return Err(self.corrupt(place, "a source without a layout"));
-        };
-        let mut out = Vec::new();
+        let layout = self.layout(layout)?;
+        let mut source = Vec::new();
         layout
-            .render(canonical, nan, &mut out)
-            .map_err(|error| self.corrupt(place, &error.to_string()))?;
-        Ok(out)
+            .render(canonical, nan, &mut source)
+            .map_err(|error| self.fault_in(seq, &error.to_string()))?;
+        if ObjectId::of(&source).check() != check {
+            return Err(self.fault_in(seq, "a layout does not give back the bytes that were saved"));
+        }
+        Ok(source)
     }
-}
 
-impl Packed {
-    /// How a layout's encoding is packed in a record.
-    pub fn as_layout(&self) -> LayoutPlace<'_> {
-        match self {
-            Packed::Stored(bytes) => LayoutPlace::Here(LAYOUT_STORED, bytes),
-            Packed::Frame(bytes) => LayoutPlace::Here(LAYOUT_ZSTD, bytes),
+    /// Is this source that of a content, whose document is `document`?
+    pub fn has_source(
+        &self,
+        content: &Content,
+        source: &NewSource,
+        document: &NewObject,
+    ) -> Result<bool, Fault> {
+        match content.source {
+            SourceForm::Object(id) => Ok(id == source.id),
+            SourceForm::LaidOut { check, layout } if check == source.id.check() => {
+                let known = source.guess.as_ref().is_some_and(|guess| {
+                    guess.reading == self.reading
+                        && matches!(guess.plan, SourcePlan::Alike(at) if at == layout)
+                });
+                Ok(known
+                    || self
+                        .layout(layout)?
+                        .renders_to(&document.bytes, content.nan, &source.bytes))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Do two contents have the same document and the same source bytes, however these are kept?
+    pub fn same_content(&self, a: &Content, b: &Content) -> Result<bool, Fault> {
+        if a.object != b.object || a.nan != b.nan {
+            return Ok(false);
+        }
+        if a.source == b.source {
+            return Ok(true);
+        }
+        match (a.source.key(), b.source.key()) {
+            (Some(a_key), Some(b_key)) if a_key == b_key => {
+                Ok(self.source_id(a)? == self.source_id(b)?)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The BLAKE3 of a source that is kept, whatever its form.
+    pub fn source_id(&self, content: &Content) -> Result<Option<ObjectId>, Fault> {
+        match content.source {
+            SourceForm::Object(id) => Ok(Some(id)),
+            SourceForm::LaidOut { check, layout } => {
+                let canonical = self.any(&content.object, &mut ContentCache::default())?;
+                let source = self.laid_out(&canonical, content.nan, (check, layout), layout.seq)?;
+                Ok(Some(ObjectId::of(&source)))
+            }
+            SourceForm::None | SourceForm::Canonical | SourceForm::Pretty => Ok(None),
+        }
+    }
+
+    /// The fault of what a commit record says.
+    fn fault_in(&self, seq: u64, message: &str) -> Fault {
+        match self.catalog.commit(seq) {
+            Ok(Some(row)) => Fault::Doubt(Error::corrupt(
+                segment_file(row.segment),
+                Some(row.offset.saturating_add(row.before)),
+                message,
+            )),
+            Ok(None) => doubt(message.to_owned()),
+            Err(error) => Fault::Index(error),
         }
     }
 }

@@ -3,24 +3,19 @@
 //! Threads that save at the same time share one append and one sync: whoever gets the writer next does the work of
 //! all that wait (group commit).
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::engine::{Engine, Fault};
-use super::objects::{Content, Encoded, ObjectAt, ObjectReader, Packing, Unwritten};
-use super::sources::SourceOf;
-use super::version::Note;
-use crate::commit::{Change, Fields, SourceForm};
+use super::objects::{Encoded, ObjectAt, ObjectReader, Unwritten};
+use super::sources::NewSource;
+use crate::commit::{self, Change};
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
-use crate::index::{Catalog, Question, Recent, VersionRow, rows_of_batch};
-use crate::log::batch::BatchBuilder;
+use crate::index::{Catalog, Question, Recent, VersionRow};
 use crate::log::cursor::Head;
-use crate::log::format::{ARCHIVE_FOLDER, CHECKSUM_LEN};
+use crate::log::format::ARCHIVE_FOLDER;
 use crate::log::reader::LocatedChange;
-use crate::log::record::{CommitChanges, CommitRecord, StoredChange};
-use crate::log::scan::PlacedBatch;
 use crate::log::writer::LogWriter;
 use crate::wire::Malformed;
 
@@ -127,8 +122,8 @@ pub(crate) struct Draft {
     pub change: Change,
     /// The document, where the log may not have it yet.
     pub object: Option<NewObject>,
-    /// The source, likewise.
-    pub source: Option<NewObject>,
+    /// The source, where it is stored; its form is settled on staging.
+    pub source: Option<NewSource>,
     /// The path's previous version: what the new objects may rest on.
     pub before: Option<Newest>,
 }
@@ -166,16 +161,16 @@ pub(crate) struct Staged {
 
 /// Stages commits on top of the newest state.
 pub(crate) struct Transaction<'a> {
-    engine: &'a Engine,
+    pub(super) engine: &'a Engine,
     view: &'a super::engine::View,
     group: Recent,
     /// What the running job has staged.
-    job: Recent,
-    unwritten: Unwritten,
-    head: Head,
+    pub(super) job: Recent,
+    pub(super) unwritten: Unwritten,
+    pub(super) head: Head,
     /// Bytes in front of the group that are not known to be on disk.
-    unsynced: u64,
-    now: i64,
+    pub(super) unsynced: u64,
+    pub(super) now: i64,
 }
 
 impl Transaction<'_> {
@@ -199,15 +194,44 @@ impl Transaction<'_> {
         result.map_err(Fault::into_error)
     }
 
-    fn with<T>(&self, ask: impl FnOnce(&ObjectReader<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub(super) fn with<T>(
+        &self,
+        ask: impl FnOnce(&ObjectReader<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let keys = self.engine.reader.keys();
         let layers = vec![&self.view.recent, &self.group, &self.job];
-        let catalog = Catalog::new(&self.engine.index, self.view.mark, layers);
+        let catalog = Catalog::new(keys, &self.engine.index, self.view.mark, layers);
         ask(&ObjectReader {
             reader: &self.engine.reader,
             catalog: &catalog,
             unwritten: Some(&self.unwritten),
             layouts: &self.engine.layouts,
+            reading: self.engine.reading(),
         })
+    }
+
+    /// Is this source that of a content? Where the archive cannot tell, the answer is no.
+    pub fn has_source(
+        &self,
+        content: &commit::Content,
+        source: &NewSource,
+        document: &NewObject,
+    ) -> Result<bool, Fault> {
+        no_where_doubtful(self.with(|objects| objects.has_source(content, source, document)))
+    }
+
+    /// Are these the same document in the same bytes? Where the archive cannot tell, the answer is no.
+    pub fn same_content(
+        &self,
+        a: Option<commit::Content>,
+        b: Option<commit::Content>,
+    ) -> Result<bool, Fault> {
+        match (a, b) {
+            (Some(a), Some(b)) => {
+                no_where_doubtful(self.with(|objects| objects.same_content(&a, &b)))
+            }
+            (a, b) => Ok(a.is_none() && b.is_none()),
+        }
     }
 
     /// The newest version of a path, a deletion included.
@@ -269,195 +293,12 @@ impl Transaction<'_> {
             _ => Err(Fault::Error(Error::not_found(format!("no commit {seq}")))),
         })
     }
+}
 
-    /// Stages a commit. The drafts may come in any order.
-    pub fn stage(
-        &mut self,
-        note: &Note,
-        mut fields: Fields,
-        drafts: Vec<Draft>,
-    ) -> Result<Staged, Fault> {
-        if let Some(author) = &note.author {
-            fields.set(Fields::AUTHOR, author.as_bytes());
-        }
-        if let Some(message) = &note.message {
-            fields.set(Fields::MESSAGE, message.as_bytes());
-        }
-        if !note.meta.is_empty() {
-            let text = serde_json::Value::Object(note.meta.clone()).to_string();
-            let meta = crate::canon::canonicalize(text.as_bytes()).map_err(|source| {
-                Fault::Error(Error::InvalidDocument {
-                    path: "metadata".to_owned(),
-                    source,
-                })
-            })?;
-            fields.set(Fields::META, meta);
-        }
-        let mut drafts = drafts;
-        drafts.sort_by(|a, b| {
-            let key = |draft: &Draft| (draft.change.op.makes_version(), draft.change.path.clone());
-            let ((a_version, a_path), (b_version, b_path)) = (key(a), key(b));
-            b_version.cmp(&a_version).then(a_path.cmp(&b_path))
-        });
-        let seq = self.head.seq + 1;
-        let keys = self.engine.reader.keys();
-        let start = self.unwritten.bytes.len();
-        let mut builder = BatchBuilder::new(keys, &self.unwritten.bytes);
-        let mut stored = Vec::with_capacity(drafts.len());
-        let mut new_ids: HashMap<ObjectId, u64> = HashMap::new();
-        for draft in &drafts {
-            let mut change = StoredChange {
-                change: draft.change.clone(),
-                object_len: 0,
-                source_len: 0,
-            };
-            let before = draft.before.as_ref();
-            if let Some(object) = &draft.object {
-                let base = self.base(before, |change| {
-                    change.content.map(|content| content.object)
-                });
-                change.object_len =
-                    self.write_object(&mut builder, seq, object, base, None, &mut new_ids)?;
-            }
-            if let Some((source, object)) = draft.source.as_ref().zip(draft.object.as_ref()) {
-                let base = self.base(before, |change| match change.content?.source {
-                    SourceForm::Object(id) => Some(id),
-                    _ => None,
-                });
-                let nan = draft.change.content.is_some_and(|content| content.nan);
-                change.source_len = self.write_object(
-                    &mut builder,
-                    seq,
-                    source,
-                    base,
-                    Some((object, nan)),
-                    &mut new_ids,
-                )?;
-            }
-            stored.push(change);
-        }
-        let recorded = self.now.max(self.head.recorded);
-        let time = note.time.unwrap_or(recorded);
-        if time.checked_sub(recorded).is_none() {
-            let message = format!("the time {time} is out of range");
-            return Err(Fault::Error(Error::invalid(message)));
-        }
-        let record = CommitRecord {
-            before: 0,
-            unsynced: self.unsynced + start as u64,
-            batch_checksum: [0; CHECKSUM_LEN],
-            parents: vec![self.head.commit],
-            seq,
-            recorded,
-            time,
-            fields,
-            change_count: 0,
-            changes: CommitChanges::Inline(Vec::new()),
-        };
-        let batch = builder.finish(&mut self.unwritten.bytes, record, stored);
-        let commit = batch.id;
-        let offset = self.unwritten.offset + start as u64;
-        self.head = Head {
-            seq,
-            commit,
-            recorded,
-            place: Some(batch.place(self.unwritten.segment, offset)),
-            synced_before: offset,
-        };
-        self.unwritten
-            .changes
-            .insert(seq, Arc::new(batch.changes.clone()));
-        self.unwritten.ids.insert(seq, commit);
-        self.job.add(rows_of_batch(
-            self.unwritten.segment,
-            &PlacedBatch { offset, batch },
-        ));
-        Ok(Staged { seq, commit })
-    }
-
-    fn base(
-        &self,
-        before: Option<&Newest>,
-        id: impl FnOnce(&Change) -> Option<ObjectId>,
-    ) -> Option<ObjectAt> {
-        let before = before?;
-        let id = id(before.change())?;
-        self.with(|objects| objects.locate(&before.located, before.row.seq, &id))
-            .ok()
-    }
-
-    /// Writes an object unless the log has it; the length of its record, 0 where none was written. Of a source,
-    /// `document` is what it is a source of, and whether tagged numbers are bare literals in it.
-    fn write_object(
-        &mut self,
-        builder: &mut BatchBuilder<'_>,
-        seq: u64,
-        object: &NewObject,
-        base: Option<ObjectAt>,
-        document: Option<(&NewObject, bool)>,
-        new_ids: &mut HashMap<ObjectId, u64>,
-    ) -> Result<u64, Fault> {
-        if new_ids.contains_key(&object.id)
-            || self.with(|objects| objects.find(&object.id))?.is_some()
-        {
-            return Ok(0);
-        }
-        let encoded = match &object.guess {
-            Some(guess) if guess.base == base && guess.reading == self.engine.reading() => {
-                guess.encoded.clone()
-            }
-            _ => {
-                let mut cached = |at| self.engine.lock_cache().get(at);
-                self.with(|objects| match document {
-                    None => objects.encode(&object.bytes, base, &mut cached),
-                    Some((document, nan)) => {
-                        let source = SourceOf {
-                            bytes: &object.bytes,
-                            canonical: &document.bytes,
-                            nan,
-                        };
-                        objects.encode_source(source, base, &mut cached)
-                    }
-                })?
-            }
-        };
-        let at = ObjectAt {
-            seq,
-            ordinal: new_ids.len() as u64,
-        };
-        let document_at = match document {
-            None => at,
-            Some((document, _)) => match new_ids.get(&document.id) {
-                Some(ordinal) => ObjectAt {
-                    seq,
-                    ordinal: *ordinal,
-                },
-                None => self
-                    .with(|objects| objects.find(&document.id))?
-                    .ok_or_else(|| {
-                        super::objects::doubt("a source without its document".to_owned())
-                    })?,
-            },
-        };
-        let nan = document.is_some_and(|(_, nan)| nan);
-        let record = encoded.record(seq, document_at, nan);
-        let (_, len) = builder.object(&mut self.unwritten.bytes, &record);
-        new_ids.insert(object.id, at.ordinal);
-        let mut cache = self.engine.lock_cache();
-        if let Some(base) = base {
-            cache.remove(base);
-        }
-        // Nothing rests on a source that a layout makes.
-        if matches!(encoded.packing, Packing::Alone(_) | Packing::Delta { .. }) {
-            let content = Content {
-                bytes: object.bytes.clone(),
-                k: encoded.k,
-                load_len: encoded.load_len,
-                written: false,
-            };
-            cache.put(at, content);
-        }
-        Ok(len)
+fn no_where_doubtful(answer: Result<bool, Fault>) -> Result<bool, Fault> {
+    match answer {
+        Err(Fault::Doubt(_)) => Ok(false),
+        answer => answer,
     }
 }
 

@@ -30,8 +30,9 @@ pub struct Version {
     pub op: Op,
     /// The object: the BLAKE3 of the canonical form. `None` where the path ended.
     pub id: Option<ObjectId>,
-    /// The BLAKE3 of the bytes as they were saved, where they are stored apart; `None` where the canonical or the
-    /// pretty form gives them back.
+    /// The BLAKE3 of the bytes as they were saved, where they are an object of their own; `None` where the canonical
+    /// form, the pretty form or a layout gives them back. [`Archive::source_id`](crate::Archive::source_id) has it of
+    /// a layout too.
     pub source: Option<ObjectId>,
     /// The path was saved as a file, now or earlier.
     pub file: bool,
@@ -106,6 +107,11 @@ impl Version {
     /// Did the path end with this version?
     pub fn is_deleted(&self) -> bool {
         self.id.is_none()
+    }
+
+    /// May these be the bytes that were saved, as far as can be told without loading the document?
+    pub(crate) fn may_have_source(&self, id: &ObjectId) -> bool {
+        self.form.key().is_none_or(|key| key == id.key())
     }
 }
 

@@ -10,6 +10,7 @@ use super::output::{Output, style};
 use super::text::{clock, first_line, short, visible};
 use crate::archive::{HistoryQuery, Version};
 use crate::commit::Op;
+use crate::id::ObjectId;
 use crate::time::format_utc;
 
 /// Show the history of a path, or of everything, newest first
@@ -62,7 +63,15 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     for version in workspace.archive().history(query)? {
         let version = version?;
         let line = if context.json() {
-            version_json(&version, &context.rev(&version.rev()))
+            let source = match workspace.archive().source_id(&version) {
+                // The history can be told all the same.
+                Err(error) if error.is_corrupt() => {
+                    context.notice(&format!("note: {}: {error}", version.rev()));
+                    None
+                }
+                source => source?,
+            };
+            version_json(&version, source, &context.rev(&version.rev()))
         } else {
             version_text(&version, &context.out)
         };
@@ -74,12 +83,12 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     Ok(super::DONE)
 }
 
-fn version_json(version: &Version, rev: &str) -> String {
+fn version_json(version: &Version, source: Option<ObjectId>, rev: &str) -> String {
     let mut line = Object::new();
     line.text("path", &version.path)
         .number("version", version.version)
         .optional("id", version.id)
-        .optional("source", version.source)
+        .optional("source", source)
         .text("commit", &version.commit.to_string())
         .number("seq", version.seq)
         .text("time", &format_utc(version.time))

@@ -4,6 +4,7 @@
 //! both. A row with a sequence number up to the mark never changes, so a reader that knows its mark has a
 //! consistent view whatever others append.
 
+mod asked;
 mod recent;
 mod rows;
 mod schema;
@@ -17,10 +18,15 @@ pub(crate) use sqlite::{Binding, IndexError, SqliteIndex};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use asked::Asked;
+
+use crate::commit::{ArchiveKeys, Change};
+use crate::id::PathKey;
 use crate::log::reader::{BatchPlace, RecordPlace};
 
 /// The SQLite file up to a mark, and layers of newer commits on top of it, oldest first.
 pub(crate) struct Catalog<'a> {
+    keys: &'a ArchiveKeys,
     question: Question<'a>,
     /// Rows of the SQLite file above this sequence number are left out.
     pub mark: u64,
@@ -50,8 +56,14 @@ fn lock(index: &Mutex<SqliteIndex>) -> MutexGuard<'_, SqliteIndex> {
 type Answer<T> = Result<T, IndexError>;
 
 impl<'a> Catalog<'a> {
-    pub fn new(index: &'a Mutex<SqliteIndex>, mark: u64, layers: Vec<&'a Recent>) -> Catalog<'a> {
+    pub fn new(
+        keys: &'a ArchiveKeys,
+        index: &'a Mutex<SqliteIndex>,
+        mark: u64,
+        layers: Vec<&'a Recent>,
+    ) -> Catalog<'a> {
         Catalog {
+            keys,
             question: Question::new(index),
             mark,
             layers,
@@ -97,10 +109,61 @@ impl Catalog<'_> {
             .find_map(|layer| layer.object(seq, ordinal)))
     }
 
+    fn asked<'p>(&'p self, path: &'p str) -> Asked<'p> {
+        Asked::new(path, self.keys)
+    }
+
+    /// The name of a path; none where damage has taken every spelling of it.
+    pub fn name(&self, path: PathKey) -> Answer<Option<String>> {
+        if let Some(name) = self.newest_first().find_map(|layer| layer.name(path)) {
+            return Ok(Some(name.to_owned()));
+        }
+        self.sql().name(path, self.keys)
+    }
+
+    /// The name of another path that has the key of this one.
+    pub fn other_name(&self, path: &str) -> Answer<Option<String>> {
+        let name = self.name(self.keys.path_key(path))?;
+        Ok(name.filter(|name| name != path))
+    }
+
+    /// Fills in the path of a change that stands in the log by its key.
+    pub fn fill(&self, change: &mut Change) -> Answer<()> {
+        if let Some(key) = change.key
+            && change.path.is_empty()
+        {
+            change.path = self.name(key)?.unwrap_or_else(|| key.stand_in());
+        }
+        Ok(())
+    }
+
+    /// Fills in the path of a row that was not asked for by it.
+    fn named(&self, mut row: VersionRow) -> Answer<VersionRow> {
+        if row.path.is_empty() {
+            row.path = self.name(row.key)?.unwrap_or_else(|| row.key.stand_in());
+        } else if self.keys.path_key(&row.path) != row.key {
+            return Err(IndexError::Contradiction);
+        }
+        Ok(row)
+    }
+
+    /// A row out of a layer, where it is of the path asked for.
+    fn of(&self, path: Asked<'_>, row: VersionRow) -> Answer<Option<VersionRow>> {
+        let name = match row.path.is_empty() {
+            true => self.name(row.key)?,
+            false => Some(row.path.clone()),
+        };
+        Ok(path.is(name.as_deref())?.then(|| VersionRow {
+            path: path.path.to_owned(),
+            ..row
+        }))
+    }
+
     /// The newest version of a path.
     pub fn newest(&self, path: &str) -> Answer<Option<VersionRow>> {
-        if let Some(row) = self.newest_first().find_map(|layer| layer.newest(path)) {
-            return Ok(Some(row));
+        let path = self.asked(path);
+        if let Some(row) = self.newest_first().find_map(|layer| layer.newest(path.key)) {
+            return self.of(path, row);
         }
         self.sql().newest(path, self.mark)
     }
@@ -111,26 +174,34 @@ impl Catalog<'_> {
         if self.mark > seq {
             return None;
         }
-        let row = self.newest_first().find_map(|layer| layer.newest(path));
+        let key = self.keys.path_key(path);
+        let row = self.newest_first().find_map(|layer| layer.newest(key));
         Some(row.filter(|row| row.seq > seq))
     }
 
     /// One version of a path.
     pub fn version(&self, path: &str, version: u64) -> Answer<Option<VersionRow>> {
+        let path = self.asked(path);
         if let Some(row) = self
             .newest_first()
-            .find_map(|layer| layer.version(path, version))
+            .find_map(|layer| layer.version(path.key, version))
         {
-            return Ok(Some(row));
+            return self.of(path, row);
         }
         self.sql().version(path, version, self.mark)
     }
 
     /// Versions of a path below `below`, newest first, at most `limit`.
     pub fn versions(&self, path: &str, below: u64, limit: usize) -> Answer<Vec<VersionRow>> {
+        let path = self.asked(path);
         let mut rows = Vec::new();
         for layer in self.newest_first() {
-            rows.extend(layer.versions(path, below).take(limit - rows.len()));
+            for row in layer.versions(path.key, below).take(limit - rows.len()) {
+                match self.of(path, row)? {
+                    Some(row) => rows.push(row),
+                    None => return Ok(rows),
+                }
+            }
         }
         if rows.len() < limit {
             let below = rows.last().map_or(below, |row: &VersionRow| row.version);
@@ -142,36 +213,66 @@ impl Catalog<'_> {
         Ok(rows)
     }
 
+    /// The versions of every path that no commit spells any more, newest first, a list a path.
+    pub fn nameless(&self) -> Answer<Vec<Vec<VersionRow>>> {
+        let mut paths = self.sql().nameless()?;
+        for layer in &self.layers {
+            paths.extend(layer.path_keys());
+        }
+        paths.sort_unstable();
+        paths.dedup();
+        let mut found = Vec::new();
+        for key in paths {
+            if self.name(key)?.is_some() {
+                continue;
+            }
+            let path = Asked::nameless(key, self.keys);
+            let mut rows: Vec<VersionRow> = Vec::new();
+            for layer in self.newest_first() {
+                rows.extend(layer.versions(key, u64::MAX));
+            }
+            let below = rows.last().map_or(u64::MAX, |row| row.version);
+            rows.extend(self.sql().versions(path, below, usize::MAX, self.mark)?);
+            for row in &mut rows {
+                row.path = key.stand_in();
+            }
+            found.push(rows);
+        }
+        Ok(found)
+    }
+
     /// The newest version of a path, by number, whose time is not later than `time`.
     pub fn version_at(&self, path: &str, time: i64) -> Answer<Option<VersionRow>> {
+        let path = self.asked(path);
         if let Some(row) = self
             .newest_first()
-            .find_map(|layer| layer.version_at(path, time))
+            .find_map(|layer| layer.version_at(path.key, time))
         {
-            return Ok(Some(row));
+            return self.of(path, row);
         }
         self.sql().version_at(path, time, self.mark)
     }
 
     /// The newest version of a path made by the commit `seq` or before.
     pub fn version_as_of(&self, path: &str, seq: u64) -> Answer<Option<VersionRow>> {
+        let path = self.asked(path);
         if let Some(row) = self
             .newest_first()
-            .find_map(|layer| layer.version_as_of(path, seq))
+            .find_map(|layer| layer.version_as_of(path.key, seq))
         {
-            return Ok(Some(row));
+            return self.of(path, row);
         }
         self.sql().version_as_of(path, self.mark.min(seq))
     }
 
-    /// Versions whose object or source has a key in this range, in the order they were made.
+    /// Versions whose object, source or layout has a key in this range, in the order they were made.
     pub fn by_key(&self, low: i64, high: i64) -> Answer<Vec<VersionRow>> {
         let mut rows = self.sql().by_key(low, high, self.mark)?;
         rows.sort_by_key(|row| (row.seq, row.change));
         for layer in &self.layers {
             rows.extend(layer.by_key(low, high));
         }
-        Ok(rows)
+        rows.into_iter().map(|row| self.named(row)).collect()
     }
 
     /// As [`Catalog::first_by_key`], where no commit up to `seq` has the key; `None` where the mark has gone on since.
@@ -182,17 +283,20 @@ impl Catalog<'_> {
         Some(self.layers.iter().find_map(|layer| layer.first_by_key(key)))
     }
 
-    /// The first version whose object or source has this key: but for damage the one that stored it.
+    /// The first version whose object, source or layout has this key: but for damage the one that stored it.
     pub fn first_by_key(&self, key: i64) -> Answer<Option<VersionRow>> {
-        if let Some(row) = self.sql().first_by_key(key, self.mark)? {
-            return Ok(Some(row));
-        }
-        Ok(self.layers.iter().find_map(|layer| layer.first_by_key(key)))
+        let known = self.sql().first_by_key(key, self.mark)?;
+        known
+            .or_else(|| self.layers.iter().find_map(|layer| layer.first_by_key(key)))
+            .map(|row| self.named(row))
+            .transpose()
     }
 
     /// The paths from `from` on, in order, at most `limit`.
     pub fn paths(&self, prefix: &str, after: Option<&str>, limit: usize) -> Answer<Vec<String>> {
-        let mut paths = self.sql().paths(prefix, after, limit, self.mark)?;
+        let mut paths = self
+            .sql()
+            .paths(prefix, after, limit, self.mark, self.keys)?;
         for layer in &self.layers {
             paths.extend(layer.paths(prefix, after));
         }
@@ -247,10 +351,10 @@ impl Catalog<'_> {
             counts.versions += more.versions;
             counts.commits += more.commits;
             counts.objects += more.objects;
-            new_paths.extend(layer.paths("", None));
+            new_paths.extend(layer.path_keys());
         }
         for path in new_paths {
-            if self.sql().newest(&path, self.mark)?.is_none() {
+            if !self.sql().has_path(path, self.mark)? {
                 counts.paths += 1;
             }
         }
@@ -275,5 +379,87 @@ pub(crate) fn rows_under(path: &str, prefix: &str) -> bool {
     match path.strip_prefix(prefix) {
         Some(rest) => prefix.is_empty() || rest.is_empty() || rest.starts_with('/'),
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ArchiveId;
+
+    fn row(path: &str, key: PathKey, version: u64) -> VersionRow {
+        VersionRow {
+            path: path.to_owned(),
+            key,
+            version,
+            seq: version,
+            change: 0,
+            object_key: None,
+            source_key: None,
+            layout_key: None,
+        }
+    }
+
+    #[test]
+    fn another_path_of_the_same_key_is_not_taken_for_this_one() {
+        let keys = ArchiveKeys::new(ArchiveId([7; 16]));
+        let index = Mutex::new(SqliteIndex::open(None).unwrap());
+        let binding = Binding {
+            archive: ArchiveId([7; 16]),
+            place: String::new(),
+            device: 0,
+            inode: 0,
+        };
+        let mark = Mark {
+            generation: 0,
+            segment: 1,
+            offset: 0,
+            head: crate::log::cursor::Head {
+                seq: 0,
+                commit: crate::id::CommitId([0; 32]),
+                recorded: 0,
+                place: None,
+                synced_before: 0,
+            },
+        };
+        let built = index
+            .lock()
+            .unwrap()
+            .rebuild::<IndexError>(&binding, None, |_| Ok(mark));
+        built.unwrap();
+        // As if `first` had the key of `second`: no two names are known that have the same one.
+        let key = keys.path_key("second");
+        let mut recent = Recent::default();
+        recent.add(Rows {
+            versions: vec![row("first", key, 1), row("", key, 2)],
+            ..Rows::default()
+        });
+        let catalog = Catalog {
+            keys: &keys,
+            index: &index,
+            mark: 0,
+            layers: vec![&recent],
+        };
+        assert_eq!(
+            catalog.other_name("second").unwrap().as_deref(),
+            Some("first")
+        );
+        assert_eq!(catalog.other_name("third").unwrap(), None);
+        // The name contradicts the key: what a hash cannot make is an index that is wrong.
+        assert!(catalog.newest("second").is_err());
+        // A name that is lost may be the one that is asked for.
+        let mut nameless = Recent::default();
+        nameless.add(Rows {
+            versions: vec![row("", key, 2)],
+            ..Rows::default()
+        });
+        let catalog = Catalog {
+            layers: vec![&nameless],
+            ..catalog
+        };
+        assert_eq!(catalog.newest("second").unwrap().unwrap().path, "second");
+        assert_eq!(catalog.newest("first").unwrap(), None);
+        assert_eq!(catalog.other_name("second").unwrap(), None);
+        assert_eq!(catalog.nameless().unwrap()[0][0].path, key.stand_in());
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::rows::*;
+use crate::id::PathKey;
 use crate::log::reader::RecordPlace;
 
 /// Rows of the newest commits.
@@ -10,9 +11,12 @@ use crate::log::reader::RecordPlace;
 pub(crate) struct Recent {
     commits: BTreeMap<u64, CommitRow>,
     objects: HashMap<(u64, u64), ObjectRow>,
-    versions: BTreeMap<String, Vec<VersionRow>>,
+    versions: HashMap<PathKey, Vec<VersionRow>>,
+    /// Paths that these commits spell.
+    paths: BTreeMap<String, PathKey>,
+    names: HashMap<PathKey, String>,
     /// Key, and which row of which path has it.
-    keys: BTreeMap<i64, Vec<(String, usize)>>,
+    keys: BTreeMap<i64, Vec<(PathKey, usize)>>,
     tags: Vec<TagRow>,
     version_count: u64,
     /// Bytes of log that these rows stand for.
@@ -41,12 +45,17 @@ impl Recent {
         }
         for row in rows.versions {
             self.version_count += 1;
-            let list = self.versions.entry(row.path.clone()).or_default();
-            for key in [row.object_key, row.source_key].into_iter().flatten() {
-                self.keys
-                    .entry(key)
-                    .or_default()
-                    .push((row.path.clone(), list.len()));
+            if !row.path.is_empty() && !self.names.contains_key(&row.key) {
+                self.paths.insert(row.path.clone(), row.key);
+                self.names.insert(row.key, row.path.clone());
+            }
+            let list = self.versions.entry(row.key).or_default();
+            for key in [row.object_key, row.source_key, row.layout_key]
+                .into_iter()
+                .flatten()
+            {
+                let places = self.keys.entry(key).or_default();
+                places.push((row.key, list.len()));
             }
             list.push(row);
         }
@@ -97,41 +106,41 @@ impl Recent {
         })
     }
 
-    pub fn newest(&self, path: &str) -> Option<VersionRow> {
+    pub fn newest(&self, path: PathKey) -> Option<VersionRow> {
         self.versions
-            .get(path)?
+            .get(&path)?
             .iter()
             .max_by_key(|row| row.version)
             .cloned()
     }
 
-    pub fn version(&self, path: &str, version: u64) -> Option<VersionRow> {
+    pub fn version(&self, path: PathKey, version: u64) -> Option<VersionRow> {
         self.versions
-            .get(path)?
+            .get(&path)?
             .iter()
             .find(|row| row.version == version)
             .cloned()
     }
 
     /// Newest first.
-    pub fn versions(&self, path: &str, below: u64) -> impl Iterator<Item = VersionRow> + '_ {
-        let rows = self.versions.get(path).map_or(&[][..], Vec::as_slice);
+    pub fn versions(&self, path: PathKey, below: u64) -> impl Iterator<Item = VersionRow> + '_ {
+        let rows = self.versions.get(&path).map_or(&[][..], Vec::as_slice);
         rows.iter()
             .rev()
             .filter(move |row| row.version < below)
             .cloned()
     }
 
-    pub fn version_at(&self, path: &str, time: i64) -> Option<VersionRow> {
-        let rows = self.versions.get(path)?;
+    pub fn version_at(&self, path: PathKey, time: i64) -> Option<VersionRow> {
+        let rows = self.versions.get(&path)?;
         let in_time =
             |row: &&VersionRow| self.commits.get(&row.seq).is_some_and(|c| c.time <= time);
         rows.iter().rev().find(in_time).cloned()
     }
 
-    pub fn version_as_of(&self, path: &str, seq: u64) -> Option<VersionRow> {
+    pub fn version_as_of(&self, path: PathKey, seq: u64) -> Option<VersionRow> {
         self.versions
-            .get(path)?
+            .get(&path)?
             .iter()
             .rev()
             .find(|row| row.seq <= seq)
@@ -150,7 +159,7 @@ impl Recent {
         rows
     }
 
-    /// The first version whose object or source has this key.
+    /// The first version whose object, source or layout has this key.
     pub fn first_by_key(&self, key: i64) -> Option<VersionRow> {
         let (path, index) = self.keys.get(&key)?.first()?;
         self.versions.get(path)?.get(*index).cloned()
@@ -160,7 +169,17 @@ impl Recent {
         let under = |path: &&String| {
             super::rows_under(path, prefix) && after.is_none_or(|a| path.as_str() > a)
         };
-        self.versions.keys().filter(under).cloned().collect()
+        self.paths.keys().filter(under).cloned().collect()
+    }
+
+    /// The name of a path, where these commits spell it.
+    pub fn name(&self, path: PathKey) -> Option<&str> {
+        self.names.get(&path).map(String::as_str)
+    }
+
+    /// The paths that have versions here, spelled or not.
+    pub fn path_keys(&self) -> impl Iterator<Item = PathKey> + '_ {
+        self.versions.keys().copied()
     }
 
     pub fn tag(&self, name: &str, seq: u64) -> Option<TagRow> {

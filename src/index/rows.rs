@@ -1,7 +1,7 @@
 //! The rows of the index, and how a batch of the log becomes rows.
 
-use crate::commit::{Op, SourceForm};
-use crate::id::{CommitId, ObjectId};
+use crate::commit::{ArchiveKeys, Change, Op};
+use crate::id::{CommitId, ObjectId, PathKey};
 use crate::log::cursor::Head;
 use crate::log::reader::BatchPlace;
 use crate::log::scan::PlacedBatch;
@@ -23,15 +23,36 @@ pub(crate) struct CommitRow {
 /// Which commit made a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VersionRow {
+    /// The path by name; empty where the change does not spell it and the catalog has not filled it in.
     pub path: String,
+    /// The path by key.
+    pub key: PathKey,
     pub version: u64,
     pub seq: u64,
     /// The number of the change in its commit.
     pub change: u64,
     /// [`ObjectId::key`] of the object, where there is one.
     pub object_key: Option<i64>,
-    /// The same of a source stored apart.
+    /// The same of a source that is stored, whatever its form.
     pub source_key: Option<i64>,
+    /// The same of the layout that the change brings.
+    pub layout_key: Option<i64>,
+}
+
+impl VersionRow {
+    /// Is this change, which stands where the row says, the version that the row means? Fills in its path.
+    pub fn agrees(&self, change: &mut Change, keys: &ArchiveKeys) -> bool {
+        let same_path = match change.key {
+            Some(key) => key == self.key,
+            None => change.path == self.path && keys.path_key(&change.path) == self.key,
+        };
+        if change.key.is_some() {
+            change.path.clone_from(&self.path);
+        }
+        same_path
+            && change.version == self.version
+            && change.content.map(|content| content.object.key()) == self.object_key
+    }
 }
 
 /// Where an object record is in its batch.
@@ -80,7 +101,7 @@ pub(crate) struct Rows {
 }
 
 /// The rows of a batch.
-pub(crate) fn rows_of_batch(segment: u64, placed: &PlacedBatch) -> Rows {
+pub(crate) fn rows_of_batch(segment: u64, placed: &PlacedBatch, keys: &ArchiveKeys) -> Rows {
     let batch = &placed.batch;
     let seq = batch.record.seq;
     let mut rows = Rows::default();
@@ -113,14 +134,13 @@ pub(crate) fn rows_of_batch(segment: u64, placed: &PlacedBatch) -> Rows {
         }
         rows.versions.push(VersionRow {
             path: change.path.clone(),
+            key: keys.key_of(change),
             version: change.version,
             seq,
             change: number,
             object_key: change.content.map(|content| content.object.key()),
-            source_key: change.content.and_then(|content| match content.source {
-                SourceForm::Object(id) => Some(id.key()),
-                _ => None,
-            }),
+            source_key: change.content.and_then(|content| content.source.key()),
+            layout_key: change.layout.map(|id| id.key()),
         });
     }
     rows

@@ -5,11 +5,11 @@ use std::collections::hash_map::Entry;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::rows::{Mark, Rows};
-use crate::id::ObjectId;
+use super::rows::{Mark, Rows, VersionRow};
+use crate::id::PathKey;
 
 /// Changes with the tables below: an index of another schema is built anew.
-pub(super) const SCHEMA: i64 = 4;
+pub(super) const SCHEMA: i64 = 5;
 pub(super) const TABLES: &str = "
     CREATE TABLE mark(
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -25,15 +25,15 @@ pub(super) const TABLES: &str = "
         seq INTEGER NOT NULL, ordinal INTEGER NOT NULL, offset INTEGER NOT NULL, len INTEGER NOT NULL,
         PRIMARY KEY (seq, ordinal)) WITHOUT ROWID;
     CREATE TABLE paths(
-        id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, key INTEGER NOT NULL,
+        id INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, path TEXT UNIQUE,
         newest INTEGER NOT NULL, count INTEGER NOT NULL);
-    CREATE INDEX paths_by_key ON paths(key);
     CREATE TABLE versions(
         path INTEGER NOT NULL, version INTEGER NOT NULL, seq INTEGER NOT NULL, change INTEGER NOT NULL,
-        object INTEGER, source INTEGER,
+        object INTEGER, source INTEGER, layout INTEGER,
         PRIMARY KEY (path, version)) WITHOUT ROWID;
     CREATE INDEX versions_by_object ON versions(object, seq, change) WHERE object IS NOT NULL;
     CREATE INDEX versions_by_source ON versions(source, seq, change) WHERE source IS NOT NULL;
+    CREATE INDEX versions_by_layout ON versions(layout, seq, change) WHERE layout IS NOT NULL;
     CREATE TABLE tags(
         name TEXT NOT NULL, seq INTEGER NOT NULL, change INTEGER NOT NULL,
         PRIMARY KEY (name, seq, change)) WITHOUT ROWID;
@@ -74,19 +74,15 @@ pub(super) fn write_mark(connection: &Connection, mark: &Mark) -> rusqlite::Resu
 /// Inserts rows, knowing the ids of paths it has met.
 pub(super) struct RowWriter<'a> {
     connection: &'a Connection,
-    paths: HashMap<String, WrittenPath>,
+    paths: HashMap<PathKey, WrittenPath>,
 }
 
 /// A path that has rows in this turn: its id, the newest of its new versions, and how many there are.
 struct WrittenPath {
     id: i64,
+    named: bool,
     newest: u64,
     count: u64,
-}
-
-/// What tells a path that the index lacks from one whose name in it is wrong.
-pub(super) fn path_key(path: &str) -> i64 {
-    ObjectId::of(path.as_bytes()).key()
 }
 
 impl<'a> RowWriter<'a> {
@@ -97,32 +93,27 @@ impl<'a> RowWriter<'a> {
         }
     }
 
-    fn path(&mut self, path: &str) -> rusqlite::Result<&mut WrittenPath> {
+    fn path(&mut self, row: &VersionRow) -> rusqlite::Result<&mut WrittenPath> {
         let connection = self.connection;
-        let entry = match self.paths.entry(path.to_owned()) {
-            Entry::Occupied(entry) => return Ok(entry.into_mut()),
-            Entry::Vacant(entry) => entry,
-        };
-        let known = connection
-            .prepare_cached("SELECT id FROM paths WHERE path = ?1")?
-            .query_row([path], |row| row.get(0))
-            .optional()?;
-        let id = match known {
-            Some(id) => id,
-            None => {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO paths(path, key, newest, count) VALUES (?1, ?2, 0, 0)",
-                    )?
-                    .execute(params![path, path_key(path)])?;
-                connection.last_insert_rowid()
+        let path = match self.paths.entry(row.key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let (id, named) = path_id(connection, row)?;
+                entry.insert(WrittenPath {
+                    id,
+                    named,
+                    newest: 0,
+                    count: 0,
+                })
             }
         };
-        Ok(entry.insert(WrittenPath {
-            id,
-            newest: 0,
-            count: 0,
-        }))
+        if !path.named && !row.path.is_empty() {
+            connection
+                .prepare_cached("UPDATE paths SET path = ?2 WHERE id = ?1 AND path IS NULL")?
+                .execute(params![path.id, row.path])?;
+            path.named = true;
+        }
+        Ok(path)
     }
 
     /// Writes beside each path what versions it has.
@@ -162,16 +153,17 @@ impl<'a> RowWriter<'a> {
             ])?;
         }
         let mut version = connection
-            .prepare_cached("INSERT OR IGNORE INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+            .prepare_cached("INSERT OR IGNORE INTO versions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
         for row in &rows.versions {
-            let path = self.path(&row.path)?;
+            let path = self.path(row)?;
             let inserted = version.execute(params![
                 path.id,
                 to_sql(row.version),
                 to_sql(row.seq),
                 to_sql(row.change),
                 row.object_key,
-                row.source_key
+                row.source_key,
+                row.layout_key
             ])?;
             path.newest = path.newest.max(row.version);
             path.count += inserted as u64;
@@ -183,4 +175,22 @@ impl<'a> RowWriter<'a> {
         }
         Ok(())
     }
+}
+
+/// The id of a row's path, a new one where the path has none, and whether the path has its name.
+fn path_id(connection: &Connection, row: &VersionRow) -> rusqlite::Result<(i64, bool)> {
+    let known = connection
+        .prepare_cached("SELECT id, path IS NOT NULL FROM paths WHERE key = ?1")?
+        .query_row([row.key.number()], |found| {
+            Ok((found.get(0)?, found.get(1)?))
+        })
+        .optional()?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let name = (!row.path.is_empty()).then_some(&row.path);
+    connection
+        .prepare_cached("INSERT INTO paths(key, path, newest, count) VALUES (?1, ?2, 0, 0)")?
+        .execute(params![row.key.number(), name])?;
+    Ok((connection.last_insert_rowid(), name.is_some()))
 }

@@ -1,5 +1,7 @@
 //! The SQLite file.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,9 +10,11 @@ use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, params,
 };
 
+use super::asked::Asked;
 use super::rows::*;
-use super::schema::{RowWriter, SCHEMA, TABLES, number, path_key, to_sql, write_mark};
-use crate::id::{ArchiveId, CommitId};
+use super::schema::{RowWriter, SCHEMA, TABLES, number, to_sql, write_mark};
+use crate::commit::ArchiveKeys;
+use crate::id::{ArchiveId, CommitId, PathKey};
 use crate::log::cursor::Head;
 use crate::log::reader::{BatchPlace, RecordPlace};
 use crate::storage;
@@ -21,6 +25,8 @@ const BUSY: Duration = Duration::from_secs(5);
 const CACHE_PAGES: i64 = 8192;
 /// A read transaction is begun anew after this time.
 const LONGEST_READ: Duration = Duration::from_secs(1);
+/// Names of paths kept; when there are more, all are forgotten.
+const MAX_NAMES: usize = 8192;
 
 /// What the index could not do.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +91,7 @@ pub(crate) struct SqliteIndex {
     questions: usize,
     /// When the read transaction was begun that they share.
     reading: Option<Instant>,
+    names: RefCell<HashMap<PathKey, String>>,
 }
 
 impl SqliteIndex {
@@ -113,6 +120,7 @@ impl SqliteIndex {
             file: file.map(Path::to_owned),
             questions: 0,
             reading: None,
+            names: RefCell::default(),
         })
     }
 
@@ -404,44 +412,79 @@ impl SqliteIndex {
         Ok(row.optional()?)
     }
 
-    pub fn newest(&self, path: &str, mark: u64) -> Answer<Option<VersionRow>> {
+    pub fn newest(&self, path: Asked<'_>, mark: u64) -> Answer<Option<VersionRow>> {
         Ok(self
             .versions(path, i64::MAX.cast_unsigned(), 1, mark)?
             .pop())
     }
 
     /// What the index knows of a path. A row that is missing can be confirmed by nothing in the log, and a version
-    /// number must never be given out twice: so the index says twice what versions there are.
-    fn path(&self, path: &str) -> Answer<Option<PathRow>> {
-        let key = path_key(path);
-        let sql = "SELECT id, key, newest, count FROM paths WHERE path = ?1";
+    /// number must never be given out twice: so the index says twice what versions there are, and by what the path
+    /// is known.
+    fn path(&self, path: Asked<'_>) -> Answer<Option<PathRow>> {
+        let sql = "SELECT id, newest, count, path FROM paths WHERE key = ?1";
         let found = self
             .connection
             .prepare_cached(sql)?
-            .query_row([path], |row| {
+            .query_row([path.key.number()], |row| {
                 let known = PathRow {
                     id: row.get(0)?,
-                    newest: number(row, 2)?,
-                    count: number(row, 3)?,
+                    newest: number(row, 1)?,
+                    count: number(row, 2)?,
                 };
-                Ok((known, row.get::<_, i64>(1)?))
+                Ok((known, row.get::<_, Option<String>>(3)?))
             })
             .optional()?;
-        if let Some((known, found)) = found {
-            return match found == key {
-                true => Ok(Some(known)),
-                false => Err(IndexError::Contradiction),
-            };
+        if let Some((known, name)) = found {
+            return Ok(path.is(name.as_deref())?.then_some(known));
+        }
+        let sql = "SELECT 1 FROM paths WHERE path = ?1";
+        match self.connection.prepare_cached(sql)?.exists([path.path])? {
+            true => Err(IndexError::Contradiction),
+            false => Ok(None),
+        }
+    }
+
+    /// The name of a path, where the log spells it.
+    pub fn name(&self, path: PathKey, keys: &ArchiveKeys) -> Answer<Option<String>> {
+        if let Some(name) = self.names.borrow().get(&path) {
+            return Ok(Some(name.clone()));
         }
         let sql = "SELECT path FROM paths WHERE key = ?1";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut names = statement.query([key])?;
-        while let Some(row) = names.next()? {
-            if path_key(&row.get::<_, String>(0)?) != key {
-                return Err(IndexError::Contradiction);
-            }
+        let name: Option<String> = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row([path.number()], |row| row.get(0))
+            .optional()?
+            .flatten();
+        let Some(name) = name else { return Ok(None) };
+        if keys.path_key(&name) != path {
+            return Err(IndexError::Contradiction);
         }
-        Ok(None)
+        let mut names = self.names.borrow_mut();
+        if names.len() >= MAX_NAMES {
+            names.clear();
+        }
+        names.insert(path, name.clone());
+        Ok(Some(name))
+    }
+
+    /// Keys of paths that no commit spells, as far as damage has left them.
+    pub fn nameless(&self) -> Answer<Vec<PathKey>> {
+        let sql = "SELECT key FROM paths WHERE path IS NULL ORDER BY key";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| Ok(PathKey::of_number(row.get(0)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Has the path a version up to the mark?
+    pub fn has_path(&self, path: PathKey, mark: u64) -> Answer<bool> {
+        let sql = "SELECT 1 FROM paths p JOIN versions v ON v.path = p.id
+                   WHERE p.key = ?1 AND v.seq <= ?2";
+        Ok(self
+            .connection
+            .prepare_cached(sql)?
+            .exists(params![path.number(), to_sql(mark)])?)
     }
 
     /// Damage of the log may have taken versions. Is that why one is missing here?
@@ -473,16 +516,19 @@ impl SqliteIndex {
         }
     }
 
-    pub fn version(&self, path: &str, version: u64, mark: u64) -> Answer<Option<VersionRow>> {
+    pub fn version(&self, path: Asked<'_>, version: u64, mark: u64) -> Answer<Option<VersionRow>> {
         let Some(known) = self.path(path)? else {
             return Ok(None);
         };
-        let sql = "SELECT ?2, v.version, v.seq, v.change, v.object, v.source
+        let sql = "SELECT ?2, ?4, v.version, v.seq, v.change, v.object, v.source, v.layout
                    FROM versions v WHERE v.path = ?1 AND v.version = ?3";
         let row = self
             .connection
             .prepare_cached(sql)?
-            .query_row(params![known.id, path, to_sql(version)], version_row)
+            .query_row(
+                params![known.id, path.path, to_sql(version), path.key.number()],
+                version_row,
+            )
             .optional()?;
         match row {
             Some(row) => Ok(self.within(&row, mark)?.then_some(row)),
@@ -497,7 +543,7 @@ impl SqliteIndex {
 
     pub fn versions(
         &self,
-        path: &str,
+        path: Asked<'_>,
         below: u64,
         limit: usize,
         mark: u64,
@@ -505,12 +551,17 @@ impl SqliteIndex {
         let Some(known) = self.path(path)? else {
             return Ok(Vec::new());
         };
-        let sql = "SELECT ?2, v.version, v.seq, v.change, v.object, v.source
+        let sql = "SELECT ?2, ?4, v.version, v.seq, v.change, v.object, v.source, v.layout
                    FROM versions v WHERE v.path = ?1 AND v.version < ?3 ORDER BY v.version DESC";
         let mut expected = known.newest.min(below.saturating_sub(1));
         let below = below.min(i64::MAX.cast_unsigned());
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![known.id, path, to_sql(below)])?;
+        let mut rows = statement.query(params![
+            known.id,
+            path.path,
+            to_sql(below),
+            path.key.number()
+        ])?;
         let mut found = Vec::new();
         let mut gap = false;
         while found.len() < limit {
@@ -531,48 +582,56 @@ impl SqliteIndex {
         Ok(found)
     }
 
-    pub fn version_as_of(&self, path: &str, mark: u64) -> Answer<Option<VersionRow>> {
-        let sql = "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+    pub fn version_as_of(&self, path: Asked<'_>, mark: u64) -> Answer<Option<VersionRow>> {
+        let sql = "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
                    FROM paths p JOIN versions v ON v.path = p.id
-                   WHERE p.path = ?1 AND v.seq <= ?2 ORDER BY v.version DESC LIMIT 1";
+                   WHERE p.key = ?1 AND v.seq <= ?2 ORDER BY v.version DESC LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement
-            .query_row(params![path, to_sql(mark)], version_row)
-            .optional()?)
+        let row = statement
+            .query_row(params![path.key.number(), to_sql(mark)], version_row)
+            .optional()?;
+        asked(path, row)
     }
 
-    pub fn version_at(&self, path: &str, time: i64, mark: u64) -> Answer<Option<VersionRow>> {
-        let sql = "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+    pub fn version_at(&self, path: Asked<'_>, time: i64, mark: u64) -> Answer<Option<VersionRow>> {
+        let sql = "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
                    FROM paths p JOIN versions v ON v.path = p.id JOIN commits c ON c.seq = v.seq
-                   WHERE p.path = ?1 AND v.seq <= ?2 AND c.time <= ?3 ORDER BY v.version DESC LIMIT 1";
+                   WHERE p.key = ?1 AND v.seq <= ?2 AND c.time <= ?3 ORDER BY v.version DESC LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement
-            .query_row(params![path, to_sql(mark), time], version_row)
-            .optional()?)
+        let row = statement
+            .query_row(params![path.key.number(), to_sql(mark), time], version_row)
+            .optional()?;
+        asked(path, row)
     }
 
     pub fn by_key(&self, low: i64, high: i64, mark: u64) -> Answer<Vec<VersionRow>> {
-        let sql = "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+        let sql = "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
                    FROM versions v JOIN paths p ON p.id = v.path
                    WHERE v.object BETWEEN ?1 AND ?2 AND v.seq <= ?3
-                   UNION SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+                   UNION SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
                    FROM versions v JOIN paths p ON p.id = v.path
-                   WHERE v.source BETWEEN ?1 AND ?2 AND v.seq <= ?3";
+                   WHERE v.source BETWEEN ?1 AND ?2 AND v.seq <= ?3
+                   UNION SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
+                   FROM versions v JOIN paths p ON p.id = v.path
+                   WHERE v.layout BETWEEN ?1 AND ?2 AND v.seq <= ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(params![low, high, to_sql(mark)], version_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The first version whose object or source has this key.
+    /// The first version whose object, source or layout has this key.
     pub fn first_by_key(&self, key: i64, mark: u64) -> Answer<Option<VersionRow>> {
         let mut first: Option<VersionRow> = None;
         for sql in [
-            "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+            "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
              FROM versions v JOIN paths p ON p.id = v.path
              WHERE v.object = ?1 AND v.seq <= ?2 ORDER BY v.seq, v.change LIMIT 1",
-            "SELECT p.path, v.version, v.seq, v.change, v.object, v.source
+            "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
              FROM versions v JOIN paths p ON p.id = v.path
              WHERE v.source = ?1 AND v.seq <= ?2 ORDER BY v.seq, v.change LIMIT 1",
+            "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
+             FROM versions v JOIN paths p ON p.id = v.path
+             WHERE v.layout = ?1 AND v.seq <= ?2 ORDER BY v.seq, v.change LIMIT 1",
         ] {
             let mut statement = self.connection.prepare_cached(sql)?;
             let row = statement
@@ -590,9 +649,10 @@ impl SqliteIndex {
         after: Option<&str>,
         limit: usize,
         mark: u64,
+        keys: &ArchiveKeys,
     ) -> Answer<Vec<String>> {
         // '0' is the character behind '/'.
-        let sql = "SELECT p.path FROM paths p
+        let sql = "SELECT p.path, p.key FROM paths p
                    WHERE p.path > ?1 AND (?2 = '' OR p.path = ?2 OR (p.path > ?2 || '/' AND p.path < ?2 || '0'))
                    AND (EXISTS (SELECT 1 FROM versions v WHERE v.path = p.id AND v.seq <= ?3)
                         OR NOT EXISTS (SELECT 1 FROM versions v WHERE v.path = p.id
@@ -602,9 +662,13 @@ impl SqliteIndex {
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map(
             params![after.unwrap_or(""), prefix, to_sql(mark), limit],
-            |row| row.get(0),
+            |row| Ok((row.get::<_, String>(0)?, PathKey::of_number(row.get(1)?))),
         )?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        rows.map(|row| match row? {
+            (path, key) if keys.path_key(&path) == key => Ok(path),
+            _ => Err(IndexError::Contradiction),
+        })
+        .collect()
     }
 
     pub fn tag(&self, name: &str, mark: u64) -> Answer<Option<TagRow>> {
@@ -655,7 +719,7 @@ impl SqliteIndex {
         for sql in [
             "SELECT * FROM commits WHERE seq <= ?1 ORDER BY seq",
             "SELECT * FROM objects WHERE seq <= ?1 ORDER BY seq, ordinal",
-            "SELECT p.path, v.version, v.seq, v.change, v.object, v.source FROM versions v
+            "SELECT p.key, p.path, v.version, v.seq, v.change, v.object, v.source, v.layout FROM versions v
              JOIN paths p ON p.id = v.path WHERE v.seq <= ?1 ORDER BY v.seq, v.change",
             "SELECT * FROM tags WHERE seq <= ?1 ORDER BY name, seq, change",
         ] {
@@ -689,13 +753,25 @@ struct PathRow {
 
 fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
     Ok(VersionRow {
-        path: row.get(0)?,
-        version: number(row, 1)?,
-        seq: number(row, 2)?,
-        change: number(row, 3)?,
-        object_key: row.get(4)?,
-        source_key: row.get(5)?,
+        path: row.get::<_, Option<String>>(0)?.unwrap_or_default(),
+        key: PathKey::of_number(row.get(1)?),
+        version: number(row, 2)?,
+        seq: number(row, 3)?,
+        change: number(row, 4)?,
+        object_key: row.get(5)?,
+        source_key: row.get(6)?,
+        layout_key: row.get(7)?,
     })
+}
+
+/// A row that was found by the key of a path, where it is the path's.
+fn asked(path: Asked<'_>, row: Option<VersionRow>) -> Answer<Option<VersionRow>> {
+    let Some(row) = row else { return Ok(None) };
+    let name = (!row.path.is_empty()).then_some(row.path.as_str());
+    Ok(path.is(name)?.then(|| VersionRow {
+        path: path.path.to_owned(),
+        ..row
+    }))
 }
 
 fn tag_row(row: &Row<'_>) -> rusqlite::Result<TagRow> {

@@ -165,7 +165,7 @@ pub(crate) fn all_changes(
         if frame.kind != RECORD_CHANGES || frame.len as u64 != *len {
             return Err("a changes record is not where the commit says");
         }
-        let block = ChangeBlock::decode(frame.body).map_err(|error| error.0)?;
+        let block = ChangeBlock::decode(frame.body, record.seq).map_err(|error| error.0)?;
         if block.first_change != changes.len() as u64
             || block.first_object != objects
             || block.objects_offset != offset
@@ -183,7 +183,8 @@ pub(crate) fn all_changes(
     if changes.len() as u64 != record.change_count {
         return Err("a commit with another number of changes");
     }
-    if crate::commit::merkle_root(changes.iter().map(|stored| &stored.change)) != *root {
+    if crate::commit::merkle_root(record.seq, changes.iter().map(|stored| &stored.change)) != *root
+    {
         return Err("wrong hash of the changes");
     }
     Ok(changes)
@@ -228,7 +229,8 @@ impl<'a> BatchBuilder<'a> {
         if changes.len() <= CHANGES_PER_RECORD {
             record.changes = CommitChanges::Inline(changes.clone());
         } else {
-            let root = crate::commit::merkle_root(changes.iter().map(|stored| &stored.change));
+            let root =
+                crate::commit::merkle_root(record.seq, changes.iter().map(|stored| &stored.change));
             let mut lengths = Vec::new();
             let (mut first_change, mut first_object, mut objects_offset) = (0, 0, 0);
             for group in changes.chunks(CHANGES_PER_RECORD) {
@@ -239,7 +241,7 @@ impl<'a> BatchBuilder<'a> {
                     changes: group.to_vec(),
                 };
                 self.body.clear();
-                block.encode(&mut self.body);
+                block.encode(record.seq, &mut self.body);
                 lengths.push(write_frame(out, RECORD_CHANGES, &self.body, self.keys) as u64);
                 first_change += group.len() as u64;
                 first_object += group.iter().map(StoredChange::objects).sum::<u64>();

@@ -177,17 +177,16 @@ pub(crate) fn decompress_into(
     })
 }
 
-/// The length that a record's content says it has; `None` where it must be made to know.
-pub(crate) fn record_content_len(record: &ObjectRecord<'_>) -> Result<Option<u64>, FrameError> {
+/// The length that a record's content says it has.
+pub(crate) fn record_content_len(record: &ObjectRecord<'_>) -> Result<u64, FrameError> {
     let payload = match record {
-        ObjectRecord::Stored(bytes) => return Ok(Some(bytes.len() as u64)),
-        ObjectRecord::Written { .. } => return Ok(None),
+        ObjectRecord::Stored(bytes) => return Ok(bytes.len() as u64),
         ObjectRecord::Frame(frame) | ObjectRecord::Delta { frame, .. } => frame,
     };
     // A frame header is at most 18 bytes.
     let mut head = ZSTD_MAGIC.to_vec();
     head.extend_from_slice(&payload[..payload.len().min(18)]);
-    content_len(&head).map(Some)
+    content_len(&head)
 }
 
 fn content_len(frame: &[u8]) -> Result<u64, FrameError> {
@@ -227,7 +226,7 @@ mod tests {
             let alone = compress(content).unwrap();
             assert_eq!(unpack(&alone), content);
             let len = record_content_len(&alone.record()).unwrap();
-            assert_eq!(len, Some(content.len() as u64));
+            assert_eq!(len, content.len() as u64);
         }
         let delta = compress_delta(&new, &old).unwrap();
         assert!(delta.len() < 200, "{} bytes", delta.len());

@@ -31,6 +31,17 @@ pub const RECORD_CHANGES: u8 = 0x03;
 /// A record's first byte: a commit, which closes a batch.
 pub const RECORD_COMMIT: u8 = 0x04;
 
+/// A commit's shape: bytes in front of the batch were not known to be on disk.
+pub const SHAPE_UNSYNCED: u8 = 1 << 0;
+/// A commit's shape: not one parent.
+pub const SHAPE_PARENTS: u8 = 1 << 1;
+/// A commit's shape: it claims another time than its writer's clock had.
+pub const SHAPE_TIME: u8 = 1 << 2;
+/// A commit's shape: it has optional fields.
+pub const SHAPE_FIELDS: u8 = 1 << 3;
+/// A commit's shape: not one change.
+pub const SHAPE_CHANGES: u8 = 1 << 4;
+
 /// Bytes of checksum behind a header, changes or commit record.
 pub const CHECKSUM_LEN: usize = 8;
 /// Bytes of checksum behind an object record: its content has a hash of its own.
@@ -44,16 +55,6 @@ pub const ENCODING_STORED: u8 = 0;
 pub const ENCODING_ZSTD: u8 = 1;
 /// An object's first body byte: a zstd frame whose prefix is another object.
 pub const ENCODING_DELTA: u8 = 2;
-/// An object's first body byte: the rendering of another object by a layout that stands here.
-pub const ENCODING_WRITTEN: u8 = 3;
-/// An object's first body byte: the same, by the layout of another such record.
-pub const ENCODING_WRITTEN_ALIKE: u8 = 4;
-/// Added to the two above where tagged numbers are written as bare literals.
-pub const ENCODING_WRITTEN_NAN: u8 = 2;
-/// A layout's first byte: its encoding follows as it is.
-pub const LAYOUT_STORED: u8 = 0;
-/// A layout's first byte: a zstd frame of its encoding follows.
-pub const LAYOUT_ZSTD: u8 = 1;
 /// The longest encoding of a layout, in bytes.
 pub const MAX_LAYOUT_LEN: u64 = 16 << 20;
 /// The first four bytes of every zstd frame (RFC 8878, section 3.1.1), left out of the records.
@@ -61,6 +62,10 @@ pub const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// A commit of at most this many changes holds them itself; one of more leaves them to changes records of this many.
 pub const CHANGES_PER_RECORD: usize = 32;
+/// Every version whose number is a multiple of this spells its path, though a key could stand for it.
+pub const SPELL_EVERY: u64 = 32;
+/// Bytes of a path's key; a path that is not longer is spelled.
+pub const PATH_KEY_LEN: usize = 8;
 /// Every so many objects of a chain one is an anchor.
 pub const ANCHOR_EVERY: u64 = 32;
 /// After so many objects a chain starts again.

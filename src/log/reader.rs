@@ -326,7 +326,7 @@ impl LogReader {
                     len,
                 };
                 let block = self.record(at, RECORD_CHANGES, |body| {
-                    ChangeBlock::decode(body).map_err(|e| e.0)
+                    ChangeBlock::decode(body, record.seq).map_err(|e| e.0)
                 })?;
                 pick(&block.changes, block.first_change, block.first_object).ok_or_else(missing)
             }

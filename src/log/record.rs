@@ -4,8 +4,8 @@
 //! everything in front of it, so that a copy of another archive's records is not one here.
 
 use super::format::*;
-use crate::commit::{ArchiveKeys, Change, Fields, commit_id, merkle_root};
-use crate::id::CommitId;
+use crate::commit::{ArchiveKeys, Change, Fields, SourceForm, commit_id, merkle_root};
+use crate::id::{CommitId, ObjectId};
 use crate::wire::{Bytes, Malformed, put_ivar, put_uvar};
 
 /// Why no record could be read.
@@ -125,21 +125,6 @@ pub(crate) enum ObjectRecord<'a> {
         base: Reference,
         frame: &'a [u8],
     },
-    /// What a layout makes of a document.
-    Written {
-        document: Reference,
-        layout: LayoutPlace<'a>,
-        nan: bool,
-    },
-}
-
-/// Where a layout stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LayoutPlace<'a> {
-    /// Here: how its encoding is packed, and the bytes.
-    Here(u8, &'a [u8]),
-    /// In another record, which has it itself.
-    At(Reference),
 }
 
 impl Reference {
@@ -158,11 +143,8 @@ impl Reference {
 
 impl<'a> ObjectRecord<'a> {
     pub fn decode(body: &'a [u8]) -> Result<ObjectRecord<'a>, Malformed> {
-        const WRITTEN_NAN: u8 = ENCODING_WRITTEN + ENCODING_WRITTEN_NAN;
-        const WRITTEN_ALIKE_NAN: u8 = ENCODING_WRITTEN_ALIKE + ENCODING_WRITTEN_NAN;
         let mut input = Bytes::new(body);
-        let encoding = input.u8()?;
-        Ok(match encoding {
+        Ok(match input.u8()? {
             ENCODING_STORED => ObjectRecord::Stored(input.rest()),
             ENCODING_ZSTD => ObjectRecord::Frame(input.rest()),
             ENCODING_DELTA => ObjectRecord::Delta {
@@ -170,23 +152,6 @@ impl<'a> ObjectRecord<'a> {
                 base: Reference::decode(&mut input)?,
                 frame: input.rest(),
             },
-            ENCODING_WRITTEN | WRITTEN_NAN => ObjectRecord::Written {
-                document: Reference::decode(&mut input)?,
-                layout: LayoutPlace::Here(input.u8()?, input.rest()),
-                nan: encoding == WRITTEN_NAN,
-            },
-            ENCODING_WRITTEN_ALIKE | WRITTEN_ALIKE_NAN => {
-                let document = Reference::decode(&mut input)?;
-                let layout = LayoutPlace::At(Reference::decode(&mut input)?);
-                if !input.rest().is_empty() {
-                    return Err(Malformed("text behind the layout's place"));
-                }
-                ObjectRecord::Written {
-                    document,
-                    layout,
-                    nan: encoding == WRITTEN_ALIKE_NAN,
-                }
-            }
             _ => return Err(Malformed("unknown object encoding")),
         })
     }
@@ -207,26 +172,6 @@ impl<'a> ObjectRecord<'a> {
                 base.encode(out);
                 out.extend_from_slice(frame);
             }
-            ObjectRecord::Written {
-                document,
-                layout,
-                nan,
-            } => {
-                let tagged = if nan { ENCODING_WRITTEN_NAN } else { 0 };
-                match layout {
-                    LayoutPlace::Here(packing, bytes) => {
-                        out.push(ENCODING_WRITTEN + tagged);
-                        document.encode(out);
-                        out.push(packing);
-                        out.extend_from_slice(bytes);
-                    }
-                    LayoutPlace::At(place) => {
-                        out.push(ENCODING_WRITTEN_ALIKE + tagged);
-                        document.encode(out);
-                        place.encode(out);
-                    }
-                }
-            }
         }
     }
 
@@ -238,50 +183,58 @@ impl<'a> ObjectRecord<'a> {
         }
     }
 
-    /// The object whose content this one is made from.
+    /// The object whose content is this one's prefix.
     pub fn rests_on(&self) -> Option<Reference> {
         match self {
             ObjectRecord::Delta { base, .. } => Some(*base),
-            ObjectRecord::Written { document, .. } => Some(*document),
             ObjectRecord::Stored(_) | ObjectRecord::Frame(_) => None,
         }
     }
 }
 
-/// A change, and the lengths of the records in this batch that hold its object and its source: 0 where an earlier
-/// record already holds them.
+/// A change, and the lengths of the records in this batch that hold its objects: 0 where an earlier record already
+/// holds them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredChange {
     pub change: Change,
     pub object_len: u64,
+    /// Of the source, where it is an object of its own, or of the layout that the change brings.
     pub source_len: u64,
 }
 
 impl StoredChange {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.change.encode(out);
-        if let Some(content) = &self.change.content {
+    fn encode(&self, seq: u64, out: &mut Vec<u8>) {
+        self.change.encode(seq, out);
+        if self.change.content.is_some() {
             put_uvar(out, self.object_len);
-            if let crate::commit::SourceForm::Object(_) = content.source {
-                put_uvar(out, self.source_len);
-            }
+        }
+        if self.second().is_some() {
+            put_uvar(out, self.source_len);
         }
     }
 
-    fn decode(input: &mut Bytes<'_>) -> Result<StoredChange, Malformed> {
-        let change = Change::decode(input)?;
-        let (mut object_len, mut source_len) = (0, 0);
-        if let Some(content) = &change.content {
-            object_len = input.uvar()?;
-            if let crate::commit::SourceForm::Object(_) = content.source {
-                source_len = input.uvar()?;
-            }
+    fn decode(input: &mut Bytes<'_>, seq: u64, number: u64) -> Result<StoredChange, Malformed> {
+        let mut stored = StoredChange {
+            change: Change::decode(input, seq, number)?,
+            object_len: 0,
+            source_len: 0,
+        };
+        if stored.change.content.is_some() {
+            stored.object_len = input.uvar()?;
         }
-        Ok(StoredChange {
-            change,
-            object_len,
-            source_len,
-        })
+        if stored.second().is_some() {
+            stored.source_len = input.uvar()?;
+        }
+        Ok(stored)
+    }
+
+    /// The object that the change names beside its document: its source, or the layout that it brings.
+    pub fn second(&self) -> Option<ObjectId> {
+        match self.change.content?.source {
+            SourceForm::Object(id) => Some(id),
+            SourceForm::LaidOut { .. } => self.change.layout,
+            SourceForm::None | SourceForm::Canonical | SourceForm::Pretty => None,
+        }
     }
 
     /// How many object records of the batch are this change's.
@@ -308,12 +261,13 @@ pub(crate) struct ChangeBlock {
 }
 
 impl ChangeBlock {
-    pub fn decode(body: &[u8]) -> Result<ChangeBlock, Malformed> {
+    /// Reads some of the changes of commit `seq`.
+    pub fn decode(body: &[u8], seq: u64) -> Result<ChangeBlock, Malformed> {
         let mut input = Bytes::new(body);
         let (first_change, first_object, objects_offset) =
             (input.uvar()?, input.uvar()?, input.uvar()?);
         let count = input.uvar()?;
-        let changes = decode_changes(&mut input, count)?;
+        let changes = decode_changes(&mut input, seq, first_change, count)?;
         if !input.rest().is_empty() {
             return Err(Malformed("text behind the changes"));
         }
@@ -325,22 +279,29 @@ impl ChangeBlock {
         })
     }
 
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, seq: u64, out: &mut Vec<u8>) {
         put_uvar(out, self.first_change);
         put_uvar(out, self.first_object);
         put_uvar(out, self.objects_offset);
         put_uvar(out, self.changes.len() as u64);
         for change in &self.changes {
-            change.encode(out);
+            change.encode(seq, out);
         }
     }
 }
 
-fn decode_changes(input: &mut Bytes<'_>, count: u64) -> Result<Vec<StoredChange>, Malformed> {
+fn decode_changes(
+    input: &mut Bytes<'_>,
+    seq: u64,
+    first: u64,
+    count: u64,
+) -> Result<Vec<StoredChange>, Malformed> {
     if count > CHANGES_PER_RECORD as u64 {
         return Err(Malformed("too many changes in one record"));
     }
-    (0..count).map(|_| StoredChange::decode(input)).collect()
+    (0..count)
+        .map(|number| StoredChange::decode(input, seq, first.saturating_add(number)))
+        .collect()
 }
 
 /// A commit record. Where a commit has many changes they stand in changes records in front of it.
@@ -371,17 +332,37 @@ pub(crate) enum CommitChanges {
     },
 }
 
+const SHAPE_KNOWN: u8 = SHAPE_UNSYNCED | SHAPE_PARENTS | SHAPE_TIME | SHAPE_FIELDS | SHAPE_CHANGES;
+
+/// A field that is left out where it has this value: a record has one encoding.
+fn unless<T: PartialEq>(value: T, left_out: T) -> Result<T, Malformed> {
+    match value == left_out {
+        true => Err(Malformed("a commit's shape says more than it has")),
+        false => Ok(value),
+    }
+}
+
 impl CommitRecord {
     pub fn decode(body: &[u8]) -> Result<CommitRecord, Malformed> {
         let mut input = Bytes::new(body);
         let before = input.uvar()?;
-        let unsynced = input.uvar()?;
+        let shape = input.u8()?;
+        if shape & !SHAPE_KNOWN != 0 {
+            return Err(Malformed("unknown shape of a commit"));
+        }
+        let unsynced = match shape & SHAPE_UNSYNCED {
+            0 => 0,
+            _ => unless(input.uvar()?, 0)?,
+        };
         let batch_checksum = if before > 0 {
             input.array()?
         } else {
             [0; CHECKSUM_LEN]
         };
-        let parent_count = input.uvar()?;
+        let parent_count = match shape & SHAPE_PARENTS {
+            0 => 1,
+            _ => unless(input.uvar()?, 1)?,
+        };
         let parents: Vec<CommitId> = (0..parent_count)
             .map(|_| input.array().map(CommitId))
             .collect::<Result<_, _>>()?;
@@ -390,13 +371,26 @@ impl CommitRecord {
         }
         let seq = input.uvar()?;
         let recorded = input.ivar()?;
+        let offset = match shape & SHAPE_TIME {
+            0 => 0,
+            _ => unless(input.ivar()?, 0)?,
+        };
         let time = recorded
-            .checked_add(input.ivar()?)
+            .checked_add(offset)
             .ok_or(Malformed("time out of range"))?;
-        let fields = Fields::decode(&mut input)?;
-        let change_count = input.uvar()?;
+        let fields = match shape & SHAPE_FIELDS {
+            0 => Fields::default(),
+            _ => unless(Fields::decode(&mut input)?, Fields::default())?,
+        };
+        let change_count = match shape & SHAPE_CHANGES {
+            0 => 1,
+            _ => unless(input.uvar()?, 1)?,
+        };
+        if change_count == 0 {
+            return Err(Malformed("a commit without changes"));
+        }
         let changes = if change_count <= CHANGES_PER_RECORD as u64 {
-            CommitChanges::Inline(decode_changes(&mut input, change_count)?)
+            CommitChanges::Inline(decode_changes(&mut input, seq, 0, change_count)?)
         } else {
             let root = input.array()?;
             let records = change_count.div_ceil(CHANGES_PER_RECORD as u64);
@@ -423,22 +417,45 @@ impl CommitRecord {
     }
 
     pub fn encode(&self, out: &mut Vec<u8>) {
+        let offset = self.time.wrapping_sub(self.recorded);
+        let shape = [
+            (self.unsynced != 0, SHAPE_UNSYNCED),
+            (self.parents.len() != 1, SHAPE_PARENTS),
+            (offset != 0, SHAPE_TIME),
+            (self.fields != Fields::default(), SHAPE_FIELDS),
+            (self.change_count != 1, SHAPE_CHANGES),
+        ]
+        .into_iter()
+        .fold(0, |shape, (set, bit)| if set { shape | bit } else { shape });
         put_uvar(out, self.before);
-        put_uvar(out, self.unsynced);
+        out.push(shape);
+        if shape & SHAPE_UNSYNCED != 0 {
+            put_uvar(out, self.unsynced);
+        }
         if self.before > 0 {
             out.extend_from_slice(&self.batch_checksum);
         }
-        put_uvar(out, self.parents.len() as u64);
+        if shape & SHAPE_PARENTS != 0 {
+            put_uvar(out, self.parents.len() as u64);
+        }
         for parent in &self.parents {
             out.extend_from_slice(&parent.0);
         }
         put_uvar(out, self.seq);
         put_ivar(out, self.recorded);
-        put_ivar(out, self.time.wrapping_sub(self.recorded));
-        self.fields.encode(out);
-        put_uvar(out, self.change_count);
+        if shape & SHAPE_TIME != 0 {
+            put_ivar(out, offset);
+        }
+        if shape & SHAPE_FIELDS != 0 {
+            self.fields.encode(out);
+        }
+        if shape & SHAPE_CHANGES != 0 {
+            put_uvar(out, self.change_count);
+        }
         match &self.changes {
-            CommitChanges::Inline(changes) => changes.iter().for_each(|change| change.encode(out)),
+            CommitChanges::Inline(changes) => {
+                changes.iter().for_each(|c| c.encode(self.seq, out));
+            }
             CommitChanges::Records { lengths, root } => {
                 out.extend_from_slice(root);
                 lengths.iter().for_each(|len| put_uvar(out, *len));
@@ -450,7 +467,7 @@ impl CommitRecord {
     pub fn id(&self) -> CommitId {
         let root = match &self.changes {
             CommitChanges::Inline(changes) => {
-                merkle_root(changes.iter().map(|stored| &stored.change))
+                merkle_root(self.seq, changes.iter().map(|stored| &stored.change))
             }
             CommitChanges::Records { root, .. } => *root,
         };
@@ -464,5 +481,88 @@ impl CommitRecord {
             count,
             root,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::Op;
+
+    fn record() -> CommitRecord {
+        CommitRecord {
+            before: 0,
+            unsynced: 0,
+            batch_checksum: [0; CHECKSUM_LEN],
+            parents: vec![CommitId([9; 32])],
+            seq: 4,
+            recorded: 10,
+            time: 10,
+            fields: Fields::default(),
+            change_count: 1,
+            changes: CommitChanges::Inline(vec![stored("a")]),
+        }
+    }
+
+    fn stored(path: &str) -> StoredChange {
+        StoredChange {
+            change: Change::new(Op::Delete, path, 2),
+            object_len: 0,
+            source_len: 0,
+        }
+    }
+
+    fn encoded(record: &CommitRecord) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn commits_round_trip_and_defaults_take_no_bytes() {
+        let plain = record();
+        // before, shape, parent, seq, recorded, change of 5 bytes
+        assert_eq!(encoded(&plain).len(), 1 + 1 + 32 + 1 + 1 + 5);
+        let mut all = vec![plain];
+        let mut push = |edit: &dyn Fn(&mut CommitRecord)| {
+            let mut copy = record();
+            edit(&mut copy);
+            all.push(copy);
+        };
+        push(&|r| r.unsynced = 300);
+        push(&|r| (r.before, r.batch_checksum) = (7, [5; CHECKSUM_LEN]));
+        push(&|r| r.parents.push(CommitId([8; 32])));
+        push(&|r| r.time = -10);
+        push(&|r| r.fields.set(Fields::AUTHOR, "ada"));
+        push(&|r| {
+            r.change_count = 2;
+            r.changes = CommitChanges::Inline(vec![stored("a"), stored("b")]);
+        });
+        for record in all {
+            assert_eq!(CommitRecord::decode(&encoded(&record)), Ok(record));
+        }
+    }
+
+    #[test]
+    fn a_record_has_one_encoding() {
+        let plain = encoded(&record());
+        let refused = |shape: u8, at: usize, field: &[u8]| {
+            let mut bytes = plain.clone();
+            bytes[1] = shape;
+            bytes.splice(at..at, field.iter().copied());
+            assert!(CommitRecord::decode(&bytes).is_err(), "shape {shape:#b}");
+        };
+        refused(SHAPE_UNSYNCED, 2, &[0]);
+        refused(SHAPE_PARENTS, 2, &[1]);
+        refused(SHAPE_TIME, 36, &[0]);
+        refused(SHAPE_FIELDS, 36, &[0]);
+        refused(SHAPE_CHANGES, 36, &[1]);
+        refused(1 << 5, 2, &[]);
+        let none = CommitRecord {
+            change_count: 0,
+            changes: CommitChanges::Inline(Vec::new()),
+            ..record()
+        };
+        assert!(CommitRecord::decode(&encoded(&none)).is_err());
     }
 }

@@ -1,19 +1,23 @@
 //! Verify: reads the log itself, distrusts the index, and goes on after damage.
 //!
 //! What is checked: every record's checksum, every batch, the chain of commit ids, the ends of sealed segments, the
-//! hash of every object (with [`VerifyOptions::quick`] not that), and that the index says what the log says.
+//! hash of every object and what every layout makes of its document (with [`VerifyOptions::quick`] not these), that no
+//! key stands for two paths, and that the index says what the log says.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+mod objects;
 
-use crate::archive::{Archive, ContentCache, Fault, ObjectAt, ObjectReader, doubt};
-use crate::commit::SourceForm;
+use std::collections::{BTreeSet, HashMap};
+
+use crate::archive::{Archive, Fault, LayoutCache, ObjectReader};
+use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
-use crate::id::{CommitId, ObjectId};
+use crate::id::{CommitId, ObjectId, PathKey};
 use crate::index::{
     Catalog, IndexError, Recent, SqliteIndex, VersionRow, rows_of_batch, rows_of_orphans,
 };
 use crate::log::cursor::{Cursor, Event, Progress};
-use crate::log::reader::{BatchPlace, segment_file};
+use crate::log::reader::segment_file;
+use crate::log::scan::PlacedBatch;
 
 /// How thorough to be.
 #[derive(Clone, Copy, Default)]
@@ -116,6 +120,9 @@ struct Checker<'a> {
     findings: Vec<Finding>,
     /// For each finding of lost commits: which.
     lost: Vec<(usize, (u64, u64))>,
+    names: Names,
+    /// Not the archive's: what it has read may be other bytes now.
+    layouts: LayoutCache,
     nothing: Recent,
 }
 
@@ -138,6 +145,8 @@ impl<'a> Checker<'a> {
             saw_head: options.head == Some(start),
             findings: Vec::new(),
             lost: Vec::new(),
+            names: Names::default(),
+            layouts: LayoutCache::default(),
             nothing: Recent::default(),
         })
     }
@@ -154,6 +163,7 @@ impl<'a> Checker<'a> {
             commits,
             objects,
             options,
+            names,
             ..
         } = self;
         let index = self
@@ -170,7 +180,9 @@ impl<'a> Checker<'a> {
                         if options.quick {
                             *objects += placed.batch.objects().count() as u64;
                         }
-                        insert(rows_of_batch(segment, &placed)).map_err(Fault::into_error)?;
+                        let keys = engine.reader.keys();
+                        findings.extend(names.check(segment, &placed, keys));
+                        insert(rows_of_batch(segment, &placed, keys)).map_err(Fault::into_error)?;
                     }
                     Event::Damage {
                         segment,
@@ -223,97 +235,13 @@ impl<'a> Checker<'a> {
         &self,
         question: impl FnOnce(&ObjectReader<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let catalog = Catalog::new(&self.index, self.cursor.head.seq, vec![&self.nothing]);
-        question(&ObjectReader::new(&self.archive.engine, &catalog))
-    }
-
-    /// Decodes every object once, in the order of the log, and compares it with its id.
-    fn read_objects(&mut self) -> Result<()> {
-        let mut cache = ContentCache::default();
-        // The records that are at fault, each with the ids of the objects that cannot be read for it.
-        let mut faults: BTreeMap<(String, u64), (String, Vec<ObjectId>)> = BTreeMap::new();
-        let mut known: HashSet<ObjectId> = HashSet::new();
-        let last = self.cursor.head.seq;
-        for seq in 1..=last {
-            if let Some(progress) = self.options.progress
-                && seq % 64 == 0
-            {
-                progress(seq, last);
-            }
-            for Reference { place, at, id } in self
-                .ask(|objects| objects_of(objects, self.archive, seq))
-                .map_err(Fault::into_error)?
-            {
-                let first = known.insert(id);
-                let at = match at {
-                    Some(at) => Some(at),
-                    None if first => match self.ask(|objects| objects.find_orphan(&id)) {
-                        Ok(Some(_)) => continue,
-                        Ok(None) => None,
-                        Err(fault) => return Err(fault.into_error()),
-                    },
-                    None => continue,
-                };
-                let read = self.ask(|objects| {
-                    let Some(at) = at else {
-                        return Err(doubt(format!("no record of object {id}")));
-                    };
-                    let (content, _) = objects.content(at, &mut |at| cache.get(at))?;
-                    if ObjectId::of(&content.bytes) == id {
-                        return Ok(content);
-                    }
-                    Err(objects.fault_at(
-                        at,
-                        format!("the content of object {id} does not have its hash"),
-                    ))
-                });
-                match read {
-                    Ok(content) => {
-                        self.objects += 1;
-                        if let Some(at) = at {
-                            cache.put(at, content);
-                        }
-                    }
-                    Err(fault) => {
-                        let Error::Corrupt(corruption) = fault.into_error() else {
-                            return Err(Error::io(
-                                "verify the log",
-                                std::io::Error::other("an object cannot be read"),
-                            ));
-                        };
-                        // What is nowhere in the log has no place but that of who needs it.
-                        let place = match corruption.offset {
-                            Some(offset) => (corruption.file, offset),
-                            None => (segment_file(place.segment), place.offset),
-                        };
-                        faults
-                            .entry(place)
-                            .or_insert((corruption.message, Vec::new()))
-                            .1
-                            .push(id);
-                    }
-                }
-            }
-        }
-        for ((segment, offset), (message, ids)) in faults {
-            let mut affects = BTreeSet::new();
-            for id in ids {
-                for row in self
-                    .ask(|objects| objects.versions_with(&id))
-                    .map_err(Fault::into_error)?
-                {
-                    affects.insert((row.path, row.version));
-                }
-            }
-            self.findings.push(Finding {
-                kind: FindingKind::DamagedObject,
-                segment: Some(segment),
-                offset: Some(offset),
-                message,
-                affects: affects.into_iter().collect(),
-            });
-        }
-        Ok(())
+        let keys = self.archive.engine.reader.keys();
+        let mark = self.cursor.head.seq;
+        let catalog = Catalog::new(keys, &self.index, mark, vec![&self.nothing]);
+        question(&ObjectReader {
+            layouts: &self.layouts,
+            ..ObjectReader::new(&self.archive.engine, &catalog)
+        })
     }
 
     /// Lost commits are known by the gaps they leave in the versions of paths.
@@ -322,6 +250,12 @@ impl<'a> Checker<'a> {
             return Ok(());
         }
         let mut gaps: Vec<(VersionRow, u64, u64)> = Vec::new();
+        for rows in self
+            .ask(|objects| Ok(objects.catalog.nameless()?))
+            .map_err(Fault::into_error)?
+        {
+            gaps_of(&rows, &mut gaps);
+        }
         let mut after: Option<String> = None;
         loop {
             let paths = self
@@ -333,21 +267,7 @@ impl<'a> Checker<'a> {
                 let rows = self
                     .ask(|objects| Ok(objects.catalog.versions(path, u64::MAX, usize::MAX)?))
                     .map_err(Fault::into_error)?;
-                for (at, row) in rows.iter().enumerate() {
-                    let (older, older_seq) = rows
-                        .get(at + 1)
-                        .map_or((0, 0), |older| (older.version, older.seq));
-                    for version in older + 1..row.version {
-                        gaps.push((
-                            VersionRow {
-                                version,
-                                ..row.clone()
-                            },
-                            older_seq,
-                            row.seq,
-                        ));
-                    }
-                }
+                gaps_of(&rows, &mut gaps);
             }
         }
         for (finding, (first, last)) in &self.lost {
@@ -433,42 +353,48 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// An object that a change needs.
-struct Reference {
-    /// The batch of the change.
-    place: BatchPlace,
-    /// Where the change's own commit stored it, if it did.
-    at: Option<ObjectAt>,
-    id: ObjectId,
-}
-
-/// The objects that the changes of a commit need.
-fn objects_of(
-    objects: &ObjectReader<'_>,
-    archive: &Archive,
-    seq: u64,
-) -> Result<Vec<Reference>, Fault> {
-    let place = match objects.catalog.commit(seq)? {
-        Some(row) if row.record_len > 0 => row.place(),
-        _ => return Ok(Vec::new()),
-    };
-    let record = archive.engine.reader.commit(place)?;
-    let changes = archive.engine.reader.changes(place, &record)?;
-    let mut found = Vec::new();
-    let mut ordinal = 0;
-    let mut add = |id, len| {
-        let at = (len > 0).then_some(ObjectAt { seq, ordinal });
-        ordinal += u64::from(len > 0);
-        found.push(Reference { place, at, id });
-    };
-    for stored in &changes {
-        let Some(content) = stored.change.content else {
-            continue;
-        };
-        add(content.object, stored.object_len);
-        if let SourceForm::Object(source) = content.source {
-            add(source, stored.source_len);
+/// Adds the versions that are missing between the rows of a path, which are newest first, each with the numbers of the
+/// commits that its own was between.
+fn gaps_of(rows: &[VersionRow], gaps: &mut Vec<(VersionRow, u64, u64)>) {
+    for (at, row) in rows.iter().enumerate() {
+        let (older, older_seq) = rows
+            .get(at + 1)
+            .map_or((0, 0), |older| (older.version, older.seq));
+        for version in older + 1..row.version {
+            let missing = VersionRow {
+                version,
+                ..row.clone()
+            };
+            gaps.push((missing, older_seq, row.seq));
         }
     }
-    Ok(found)
+}
+
+/// The paths that were spelled: by key, the start of a hash of the name.
+#[derive(Default)]
+struct Names(HashMap<PathKey, [u8; 8]>);
+
+impl Names {
+    /// Finds paths that are spelled otherwise than another one of the same key.
+    fn check(&mut self, segment: u64, placed: &PlacedBatch, keys: &ArchiveKeys) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for stored in &placed.batch.changes {
+            let change = &stored.change;
+            if change.key.is_some() || !change.op.makes_version() {
+                continue;
+            }
+            let key = keys.path_key(&change.path);
+            let name = ObjectId::of(change.path.as_bytes()).check();
+            if *self.0.entry(key).or_insert(name) != name {
+                findings.push(Finding {
+                    kind: FindingKind::DamagedLog,
+                    segment: Some(segment_file(segment)),
+                    offset: Some(placed.offset),
+                    message: format!("the path's key {key} is that of another path"),
+                    affects: vec![(change.path.clone(), change.version)],
+                });
+            }
+        }
+        findings
+    }
 }

@@ -69,6 +69,7 @@ impl Workspace {
     pub(super) fn newest_has_bytes(&self, path: &str, bytes: &[u8]) -> Result<bool> {
         match self.archive.newest(path)? {
             Some(newest) if newest.is_deleted() => Ok(false),
+            Some(newest) if !newest.may_have_source(&ObjectId::of(bytes)) => Ok(false),
             Some(newest) => match newest.source {
                 Some(source) => Ok(source == ObjectId::of(bytes)),
                 None => Ok(self.archive.load(&newest)?.source() == bytes),

@@ -43,8 +43,10 @@ pub struct Model {
     pub paths: BTreeMap<String, Vec<ModelVersion>>,
     pub tags: BTreeMap<String, Vec<(u64, TagState)>>,
     pub commits: Vec<ModelCommit>,
-    /// Every byte string that was ever stored.
-    pub objects: BTreeSet<String>,
+    /// Every canonical form that was ever stored.
+    pub documents: BTreeSet<String>,
+    /// Every source that needs a layout, or an object of its own.
+    pub sources: BTreeSet<String>,
     /// The time that the next commit claims.
     pub time: i64,
 }
@@ -169,12 +171,12 @@ impl Model {
                 self.commits.push(ModelCommit::default());
                 begun = true;
             }
-            self.objects.insert(new.canonical.clone());
+            self.documents.insert(new.canonical.clone());
             if let Some(source) = &new.source
                 && *source != new.canonical
                 && *source != pretty(new)
             {
-                self.objects.insert(source.clone());
+                self.sources.insert(source.clone());
             }
             let number = self.push(&document.path, Op::Save, Some(new.clone()), None, None);
             let status = if same {
