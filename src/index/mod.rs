@@ -434,12 +434,7 @@ mod tests {
             versions: vec![row("first", key, 1), row("", key, 2)],
             ..Rows::default()
         });
-        let catalog = Catalog {
-            keys: &keys,
-            index: &index,
-            mark: 0,
-            layers: vec![&recent],
-        };
+        let catalog = Catalog::new(&keys, &index, 0, vec![&recent]);
         assert_eq!(
             catalog.other_name("second").unwrap().as_deref(),
             Some("first")

@@ -133,18 +133,8 @@ fn frame(content: &[u8], prefix: Option<&[u8]>) -> Result<Vec<u8>, FrameError> {
     Ok(out)
 }
 
-/// Gives back the content of a frame without its magic number. `prefix` is the content of its base, where it has one.
-pub(crate) fn decompress(
-    payload: &[u8],
-    prefix: Option<&[u8]>,
-    limit: u64,
-) -> Result<Vec<u8>, FrameError> {
-    let mut out = Vec::new();
-    decompress_into(payload, prefix, limit, &mut out)?;
-    Ok(out)
-}
-
-/// The same, into a buffer that is used again: what was in it goes.
+/// Gives back the content of a frame without its magic number, in a buffer that is used again. `prefix` is the
+/// content of its base, where it has one.
 pub(crate) fn decompress_into(
     payload: &[u8],
     prefix: Option<&[u8]>,
@@ -207,6 +197,15 @@ pub(crate) fn anchor_base(k: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decompress(
+        payload: &[u8],
+        prefix: Option<&[u8]>,
+        limit: u64,
+    ) -> Result<Vec<u8>, FrameError> {
+        let mut out = Vec::new();
+        decompress_into(payload, prefix, limit, &mut out).map(|()| out)
+    }
 
     fn unpack(packed: &Packed) -> Vec<u8> {
         match packed {
