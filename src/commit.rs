@@ -106,6 +106,14 @@ impl Fields {
     }
 
     fn hash(&self) -> [u8; 32] {
+        static NONE: OnceLock<[u8; 32]> = OnceLock::new();
+        match self.0.is_empty() {
+            true => *NONE.get_or_init(|| self.computed_hash()),
+            false => self.computed_hash(),
+        }
+    }
+
+    fn computed_hash(&self) -> [u8; 32] {
         let mut hasher = FIELDS.hasher();
         for (tag, value) in &self.0 {
             hasher.update(&tag.to_le_bytes());

@@ -48,8 +48,9 @@ pub(crate) mod wire;
 pub mod workspace;
 
 pub use archive::{
-    Archive, Batch, Change, CommitView, Document, Edit, Head, History, HistoryQuery, IndexPlace,
-    Loaded, Match, Note, OpenOptions, Restored, Rollback, Save, Stats, Status, Tag, Undo, Version,
+    Archive, Batch, Change, CommitView, CompactOptions, Compacted, Document, Edit, Head, History,
+    HistoryQuery, IndexPlace, Loaded, Match, Note, OpenOptions, Restored, Rollback, Save, Stats,
+    Status, Tag, Undo, Version,
 };
 pub use commit::Op;
 pub use error::{Error, ErrorKind, Result};

@@ -10,12 +10,13 @@ use super::objects::ContentCache;
 use super::sources::LayoutCache;
 use super::transaction::Queue;
 use crate::error::{Error, Result};
-use crate::id::ArchiveId;
+use crate::id::{ArchiveId, CommitId};
 use crate::index::{
     Binding, Catalog, IndexError, Mark, Recent, Rows, SqliteIndex, rows_of_batch, rows_of_orphans,
 };
 use crate::log::cursor::{Cursor, Event, Progress};
 use crate::log::format::*;
+use crate::log::manifest::Manifest;
 use crate::log::reader::{LogReader, segment_file};
 use crate::log::writer::LogWriter;
 use crate::storage::Storage;
@@ -27,6 +28,8 @@ const MAX_LAG_BYTES: u64 = 1 << 20;
 /// … but while commits come in large groups, which cost the index less when it takes many at once, by so many times
 /// more, until the handle is dropped.
 const MAX_LAG_IN_BULK: usize = 32;
+/// A question is asked again where segments were packed meanwhile, but not more often than this.
+const MAX_REPACKED: usize = 3;
 /// A group of more commits than this is a large one.
 const BULK: usize = 64;
 
@@ -219,10 +222,40 @@ impl Engine {
             }
             Ok(())
         })?;
-        if progress == Progress::Diverged {
-            self.start_over(view)?;
+        match progress {
+            Progress::Reached => Ok(()),
+            Progress::Diverged => self.start_over(view),
+            Progress::Repacked => self.take_new_list(view),
         }
-        Ok(())
+    }
+
+    /// Goes on with the same history in other segments. Contents and layouts that are kept go by commit numbers, and
+    /// stay.
+    fn take_new_list(&self, view: &mut View) -> Result<()> {
+        let head = view.cursor.head;
+        let fresh = self.load_view(None)?;
+        let known = head.seq == 0 || self.has_commit(&fresh, head.seq, &head.commit);
+        *view = fresh;
+        match known || head.place.is_none_or(|place| place.record_len == 0) {
+            true => Ok(()),
+            false => self.start_over(view),
+        }
+    }
+
+    /// Is this commit in the log, as far as the view goes?
+    fn has_commit(&self, view: &View, seq: u64, id: &CommitId) -> bool {
+        let row = self.catalog(view).commit(seq);
+        row.is_ok_and(|row| {
+            row.filter(|row| row.record_len > 0)
+                .and_then(|row| self.reader.commit(row.place()).ok())
+                .is_some_and(|record| record.id() == *id)
+        })
+    }
+
+    /// Were segments packed that this list still has?
+    pub fn was_repacked_since(&self, repacked: u64) -> bool {
+        let now = self.reader.manifest();
+        now.is_ok_and(|(manifest, _)| manifest.repacked > repacked)
     }
 
     /// Reads the log anew: it is not the one that was read before.
@@ -279,6 +312,8 @@ impl Engine {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         let mut reason = doubt.map(str::to_owned);
         let mut lost = None;
+        // Where it was made before segments were packed: the newest commit that it had seen.
+        let mut outdated = None;
         match index.mark(&self.binding) {
             Ok(Ok(mark)) => match self.mark_stands(&mark) {
                 Ok(checked) if reason.is_none() => {
@@ -286,7 +321,8 @@ impl Engine {
                     return self.view_from(checked, Vec::new());
                 }
                 Ok(_) => {}
-                Err(text) => {
+                Err(None) => outdated = Some(mark.head),
+                Err(Some(text)) => {
                     lost = Some(format!("commit {} ({})", mark.head.seq, mark.head.commit));
                     reason = reason.or(Some(text));
                 }
@@ -298,7 +334,19 @@ impl Engine {
             }
             Err(error) => reason = reason.or(Some(format!("it is damaged ({error})"))),
         }
-        let (mark, missing) = self.rebuild(&mut index, lost.as_deref())?;
+        let (mut mark, mut missing) = self.rebuild(&mut index, lost.as_deref())?;
+        if let Some(head) = outdated
+            && head.seq > 0
+            && head.place.is_some_and(|place| place.record_len > 0)
+        {
+            let row = index.commit(head.seq).ok().flatten();
+            let record = row.and_then(|row| self.reader.commit(row.place()).ok());
+            if record.is_none_or(|record| record.id() != head.commit) {
+                lost = Some(format!("commit {} ({})", head.seq, head.commit));
+                reason = Some("the log does not hold the last commit it read".to_owned());
+                (mark, missing) = self.rebuild(&mut index, lost.as_deref())?;
+            }
+        }
         drop(index);
         // A new archive has nothing to tell of, and an index in memory is always new.
         if mark.head.seq > 0
@@ -317,6 +365,9 @@ impl Engine {
 
     fn view_from(&self, mark: Mark, missing: Vec<(u64, u64)>) -> Result<View> {
         let mut cursor = Cursor::start(&self.reader)?;
+        if mark.generation < cursor.manifest.repacked {
+            return self.load_view(None);
+        }
         (cursor.segment, cursor.offset, cursor.head) = (mark.segment, mark.offset, mark.head);
         let mut view = View {
             cursor,
@@ -328,9 +379,20 @@ impl Engine {
         Ok(view)
     }
 
-    /// Is what the index says it has read still what the log holds?
-    fn mark_stands(&self, mark: &Mark) -> Result<Mark, String> {
-        let (manifest, _) = self.reader.manifest().map_err(|error| error.to_string())?;
+    /// Is what the index says it has read still what the log holds? If not, why; there is nothing to say where
+    /// segments were packed since.
+    fn mark_stands(&self, mark: &Mark) -> Result<Mark, Option<String>> {
+        let (manifest, _) = self
+            .reader
+            .manifest()
+            .map_err(|error| Some(error.to_string()))?;
+        match mark.generation < manifest.repacked {
+            true => Err(None),
+            false => self.mark_fits(mark, &manifest).map_err(Some),
+        }
+    }
+
+    fn mark_fits(&self, mark: &Mark, manifest: &Manifest) -> Result<Mark, String> {
         if !manifest
             .segments
             .iter()
@@ -368,7 +430,8 @@ impl Engine {
                     };
                     let follows =
                         |number: u64| manifest.segments.iter().position(|s| s.number == number);
-                    if follows(place.segment) > follows(mark.segment) {
+                    let packed = |number: u64| self.reader.is_packed(number);
+                    if follows(place.segment) > follows(mark.segment) || packed(mark.segment) {
                         return Err("it is damaged".into());
                     }
                     Ok(checked)
@@ -423,7 +486,7 @@ impl Engine {
         let mut missing = Vec::new();
         let mark = index.rebuild(&self.binding, lost, |insert| {
             let mut cursor = Cursor::start(&self.reader)?;
-            cursor.advance(&self.reader, &mut |event| {
+            let mut sink = |event| {
                 let rows = match event {
                     Event::Batch { segment, placed } => {
                         rows_of_batch(segment, &placed, self.reader.keys())
@@ -441,7 +504,11 @@ impl Engine {
                     },
                 };
                 insert(rows).map_err(FillError::into_log)
-            })?;
+            };
+            // The list of segments may be replaced before the first of them is read, but not later.
+            while cursor.advance(&self.reader, &mut sink)? == Progress::Repacked {
+                cursor = Cursor::start(&self.reader)?;
+            }
             Ok(mark_of(&cursor))
         })?;
         Ok((mark, missing))
@@ -468,18 +535,34 @@ impl Engine {
     /// Asks the catalog, after bringing it up to date. Where a row contradicts the log or the index fails, the index
     /// is built anew and the question asked once more.
     pub fn ask<T>(&self, question: impl Fn(&Catalog<'_>) -> Result<T, Fault>) -> Result<T> {
-        self.refresh()?;
-        let fault = {
-            let view = self.view();
-            match question(&self.catalog(&view)) {
-                Ok(answer) => return Ok(answer),
-                Err(Fault::Error(error)) => return Err(error),
-                Err(Fault::Doubt(error)) if self.damaged.load(Ordering::SeqCst) => {
-                    return Err(error);
+        let mut tries = 0;
+        let fault = loop {
+            self.refresh()?;
+            let (fault, repacked) = {
+                let view = self.view();
+                match question(&self.catalog(&view)) {
+                    Ok(answer) => return Ok(answer),
+                    Err(Fault::Error(error)) => return Err(error),
+                    Err(fault) => (fault, view.cursor.manifest.repacked),
                 }
-                Err(fault) => fault,
+            };
+            tries += 1;
+            if tries > MAX_REPACKED || !self.was_repacked_since(repacked) {
+                break fault;
             }
         };
+        match fault {
+            Fault::Doubt(error) if self.damaged.load(Ordering::SeqCst) => Err(error),
+            fault => self.ask_again(fault, question),
+        }
+    }
+
+    /// Builds the index anew and asks once more.
+    fn ask_again<T>(
+        &self,
+        fault: Fault,
+        question: impl Fn(&Catalog<'_>) -> Result<T, Fault>,
+    ) -> Result<T> {
         let reason = match &fault {
             Fault::Index(error) => format!("it is damaged ({error})"),
             _ => "it did not agree with the log".to_owned(),

@@ -1,5 +1,6 @@
 //! The archive: create, open, save, load, history, resolve, rollback.
 
+mod compact;
 mod edit;
 mod engine;
 mod history;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub use compact::{CompactOptions, Compacted};
 pub use edit::Edit;
 pub(crate) use engine::{Engine, Fault, mark_of};
 pub use history::{History, HistoryQuery};

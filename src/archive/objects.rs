@@ -12,13 +12,12 @@ use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, VersionRow};
 use crate::log::delta::{self, FrameError, Packed};
 use crate::log::format::*;
+use crate::log::packed::Spot;
 use crate::log::reader::{LocatedChange, LogReader, RecordPlace, segment_file};
 use crate::log::record::{ObjectRecord, Reference, StoredChange};
 
 /// A chain that needs more frames than this for one load is not one that this crate writes.
 const MAX_FRAMES: usize = 2 * KEYFRAME_EVERY as usize;
-/// A load decodes at most this many bytes: a chain that would need more starts again.
-const MAX_LOAD_LEN: u64 = 256 << 20;
 /// Contents kept for the next delta and the next load, in bytes.
 const CACHE_LEN: usize = 64 << 20;
 /// A thread keeps buffers for chains up to this many bytes each.
@@ -320,9 +319,18 @@ impl<'a> ObjectReader<'a> {
         })
     }
 
+    /// An object of a packed segment: what the record's length stands for there is 1 more than its number in its block.
+    fn packed(&self, place: RecordPlace) -> Result<Content, Fault> {
+        let object = self.reader.packed_object(place.segment, spot(place)?)?;
+        Ok(Content {
+            bytes: object.bytes,
+            k: 0,
+            load_len: object.load_len,
+        })
+    }
+
     /// The body of an object record.
-    pub fn body(&self, at: ObjectAt) -> Result<(RecordPlace, Body), Fault> {
-        let place = self.place(at)?;
+    fn body_at(&self, place: RecordPlace) -> Result<(RecordPlace, Body), Fault> {
         if let Some(unwritten) = self.unwritten
             && place.segment == unwritten.segment
             && place.offset >= unwritten.offset
@@ -388,11 +396,17 @@ impl<'a> ObjectReader<'a> {
     ) -> Result<(Content, usize), Fault> {
         let mut records = Vec::new();
         let mut next = at;
+        let mut packed = 0;
         let below = loop {
             if let Some(content) = cached(next) {
                 break Some(content);
             }
-            let (place, body) = self.body(next)?;
+            let place = self.place(next)?;
+            if self.reader.is_packed(place.segment) {
+                packed = 1;
+                break Some(self.packed(place)?);
+            }
+            let (place, body) = self.body_at(place)?;
             let record =
                 ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
             let rests_on = record.rests_on();
@@ -405,10 +419,10 @@ impl<'a> ObjectReader<'a> {
                 Some(reference) => next = self.earlier(next, reference, place)?,
             }
         };
-        let count = records.len();
+        let count = records.len() + packed;
         if records.is_empty() {
             return below
-                .map(|content| (content, 0))
+                .map(|content| (content, count))
                 .ok_or_else(|| doubt("an object without a record".to_owned()));
         }
         SCRATCH
@@ -460,7 +474,11 @@ impl<'a> ObjectReader<'a> {
 
     /// How long the content of an object is, as far as its record says.
     pub fn content_len(&self, at: ObjectAt) -> Result<u64, Fault> {
-        let (place, body) = self.body(at)?;
+        let place = self.place(at)?;
+        if self.reader.is_packed(place.segment) {
+            return Ok(self.reader.packed_len(place.segment, spot(place)?)?);
+        }
+        let (place, body) = self.body_at(place)?;
         let record = ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
         delta::record_content_len(&record).map_err(|error| self.corrupt(place, &error.to_string()))
     }
@@ -533,7 +551,11 @@ impl<'a> ObjectReader<'a> {
     fn anchor(&self, at: ObjectAt, target: u64) -> Result<Option<ObjectAt>, Fault> {
         let mut at = at;
         for _ in 0..MAX_FRAMES {
-            let (place, body) = self.body(at)?;
+            let place = self.place(at)?;
+            if self.reader.is_packed(place.segment) {
+                return Ok((target == 0).then_some(at));
+            }
+            let (place, body) = self.body_at(place)?;
             let Ok(record) = ObjectRecord::decode(&body) else {
                 return Ok(None);
             };
@@ -633,6 +655,20 @@ fn stored_here(located: &LocatedChange, seq: u64, id: &ObjectId) -> Option<Objec
         return Some(ObjectAt { seq, ordinal });
     }
     None
+}
+
+/// Where an object of a packed segment stands, from its row.
+fn spot(place: RecordPlace) -> Result<Spot, Fault> {
+    let number = place.len.checked_sub(1).map(u32::try_from);
+    match number {
+        Some(Ok(number)) => Ok(Spot {
+            block: place.offset,
+            number,
+        }),
+        _ => Err(doubt(
+            "the index has no place in a block for an object".to_owned(),
+        )),
+    }
 }
 
 fn mentions(located: &LocatedChange, id: &ObjectId) -> bool {

@@ -361,7 +361,7 @@ impl Engine {
     }
 
     /// The error comes as a function: each job of the group is told.
-    fn run_group(
+    pub(super) fn run_group(
         &self,
         writer: &mut LogWriter,
         jobs: &mut [Box<dyn Job>],

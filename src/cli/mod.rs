@@ -4,6 +4,7 @@
 mod arguments;
 mod canon;
 mod collect;
+mod compact;
 mod completions;
 mod context;
 mod delete;
@@ -100,6 +101,7 @@ enum Command {
     Canon(canon::Args),
     Hash(hash::Args),
     Reindex(reindex::Args),
+    Compact(compact::Args),
     Completions(completions::Args),
 }
 
@@ -157,7 +159,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
     }
     Some(commands!(
         init save load log diff rollback undo redo status identify ls mv
-        delete undelete tag stats head verify canon hash reindex completions
+        delete undelete tag stats head verify canon hash reindex compact completions
     ))
 }
 
@@ -200,6 +202,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Canon(args) => canon::run(args, context),
         Command::Hash(args) => hash::run(args, context),
         Command::Reindex(args) => reindex::run(args, context),
+        Command::Compact(args) => compact::run(args, context),
         Command::Completions(args) => completions::run(args, context),
     }
 }

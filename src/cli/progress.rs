@@ -34,6 +34,16 @@ pub(super) fn commits(context: &Context) -> Progress {
     )
 }
 
+/// For a number of objects that is told later.
+pub(super) fn objects(context: &Context) -> Progress {
+    start(
+        0,
+        true,
+        "{bar:30} {human_pos}/{human_len} objects {eta}",
+        context,
+    )
+}
+
 /// For work of unknown length.
 pub(super) fn spinner(what: &'static str, context: &Context) -> Progress {
     let progress = start(0, true, "{spinner} {msg} {elapsed}", context);

@@ -188,8 +188,11 @@ impl Change {
         }
     }
 
-    /// Appends the bytes that stand for this change in commit `seq`, in the log and under the Merkle root.
-    pub(crate) fn encode(&self, seq: u64, out: &mut Vec<u8>) {
+    /// The bits of the flags that say the source's form.
+    pub(crate) const FORM: u8 = FORM;
+
+    /// What the log says of the change in one byte.
+    pub(crate) fn flags(&self) -> u8 {
         let mut flags = 0;
         if let Some(content) = &self.content {
             flags |= FLAG_CONTENT | content.source.code();
@@ -203,8 +206,66 @@ impl Change {
         if self.key.is_some() {
             flags |= FLAG_KEY;
         }
+        flags
+    }
+
+    /// A change that has nothing yet but what its flags say, which are checked.
+    pub(crate) fn of_flags(op: Op, flags: u8, version: u64) -> Result<Change, Malformed> {
+        if flags & !FLAG_KNOWN != 0 {
+            return Err(Malformed("unknown change flags"));
+        }
+        if flags & FLAG_KEY != 0 && !op.makes_version() {
+            return Err(Malformed("a tag with a path key"));
+        }
+        if flags & FLAG_CONTENT == 0 && flags & (FORM | FLAG_NAN) != 0 {
+            return Err(Malformed("content flags without content"));
+        }
+        if flags & FORM > 4 {
+            return Err(Malformed("unknown source form"));
+        }
+        let mut change = Change::new(op, String::new(), version);
+        change.file = flags & FLAG_FILE != 0;
+        Ok(change)
+    }
+
+    /// Of flags: does a key stand for the path?
+    pub(crate) fn by_key(flags: u8) -> bool {
+        flags & FLAG_KEY != 0
+    }
+
+    /// Of flags: is there a document?
+    pub(crate) fn has_content(flags: u8) -> bool {
+        flags & FLAG_CONTENT != 0
+    }
+
+    /// Of flags: are numbers tagged in it?
+    pub(crate) fn has_nan(flags: u8) -> bool {
+        flags & FLAG_NAN != 0
+    }
+
+    /// Of flags: does a layout make the source?
+    pub(crate) fn laid_out(flags: u8) -> bool {
+        Change::has_content(flags) && flags & FORM == 4
+    }
+
+    /// Of flags: how many objects the change names, a layout that another one brought among them.
+    pub(crate) fn named_objects(flags: u8) -> usize {
+        match (Change::has_content(flags), flags & FORM) {
+            (false, _) => 0,
+            (true, 3 | 4) => 2,
+            (true, _) => 1,
+        }
+    }
+
+    /// Does the log say what was restored, and another name?
+    pub(crate) fn has_reference(&self) -> bool {
+        !matches!(self.op, Op::Save | Op::Delete)
+    }
+
+    /// Appends the bytes that stand for this change in commit `seq`, in the log and under the Merkle root.
+    pub(crate) fn encode(&self, seq: u64, out: &mut Vec<u8>) {
         out.push(self.op.to_byte());
-        out.push(flags);
+        out.push(self.flags());
         put_uvar(out, self.version);
         match self.key {
             Some(key) => out.extend_from_slice(&key.0),
@@ -230,11 +291,10 @@ impl Change {
                 SourceForm::None | SourceForm::Canonical | SourceForm::Pretty => {}
             }
         }
-        if matches!(self.op, Op::Save | Op::Delete) {
-            return;
+        if self.has_reference() {
+            put_uvar(out, self.of);
+            put_bytes(out, self.other.as_bytes());
         }
-        put_uvar(out, self.of);
-        put_bytes(out, self.other.as_bytes());
     }
 
     /// Reads change number `number` of commit `seq`. Where it has a key its path stays empty.
@@ -245,19 +305,12 @@ impl Change {
     ) -> Result<Change, Malformed> {
         let op = Op::from_byte(input.u8()?).ok_or(Malformed("unknown operation"))?;
         let flags = input.u8()?;
-        if flags & !FLAG_KNOWN != 0 {
-            return Err(Malformed("unknown change flags"));
+        let mut change = Change::of_flags(op, flags, input.uvar()?)?;
+        match Change::by_key(flags) {
+            true => change.key = Some(PathKey(input.array()?)),
+            false => change.path = input.text()?,
         }
-        let mut change = Change::new(op, String::new(), input.uvar()?);
-        change.file = flags & FLAG_FILE != 0;
-        if flags & FLAG_KEY == 0 {
-            change.path = input.text()?;
-        } else if op.makes_version() {
-            change.key = Some(PathKey(input.array()?));
-        } else {
-            return Err(Malformed("a tag with a path key"));
-        }
-        if flags & FLAG_CONTENT != 0 {
+        if Change::has_content(flags) {
             let object = ObjectId(input.array()?);
             let source = match flags & FORM {
                 0 => SourceForm::None,
@@ -270,12 +323,10 @@ impl Change {
             change.content = Some(Content {
                 object,
                 source,
-                nan: flags & FLAG_NAN != 0,
+                nan: Change::has_nan(flags),
             });
-        } else if flags & (FORM | FLAG_NAN) != 0 {
-            return Err(Malformed("content flags without content"));
         }
-        if !matches!(op, Op::Save | Op::Delete) {
+        if change.has_reference() {
             change.of = input.uvar()?;
             change.other = input.text()?;
         }

@@ -98,7 +98,8 @@ impl Recent {
     pub fn object(&self, seq: u64, ordinal: u64) -> Option<RecordPlace> {
         let row = self.objects.get(&(seq, ordinal))?;
         let commit = self.commits.get(&seq)?;
-        let offset = commit.offset.saturating_add(row.offset);
+        // Objects of a packed segment stand in front of their commit.
+        let offset = commit.offset.wrapping_add(row.offset);
         Some(RecordPlace {
             segment: commit.segment,
             offset,

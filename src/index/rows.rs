@@ -114,7 +114,7 @@ pub(crate) fn rows_of_batch(segment: u64, placed: &PlacedBatch, keys: &ArchiveKe
         time: batch.record.time,
         key: commit_key(&batch.id),
     });
-    for (ordinal, (offset, len)) in (0..).zip(batch.objects()) {
+    for (ordinal, (offset, len)) in (0..).zip(batch.objects(placed.offset)) {
         rows.objects.push(ObjectRow {
             seq,
             ordinal,

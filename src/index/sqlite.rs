@@ -405,7 +405,8 @@ impl SqliteIndex {
                 .query_row([to_sql(seq), to_sql(ordinal)], |row| {
                     Ok(RecordPlace {
                         segment: number(row, 0)?,
-                        offset: number(row, 1)?.saturating_add(number(row, 2)?),
+                        // Objects of a packed segment stand in front of their commit.
+                        offset: number(row, 1)?.wrapping_add(number(row, 2)?),
                         len: number(row, 3)?,
                     })
                 });

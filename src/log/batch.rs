@@ -1,6 +1,7 @@
 //! Batches: the objects of a commit, its changes, and the commit record that makes them count.
 
 use super::format::*;
+use super::packed::Spot;
 use super::record::*;
 use crate::commit::ArchiveKeys;
 use crate::id::CommitId;
@@ -12,6 +13,9 @@ pub(crate) struct Batch {
     pub record: CommitRecord,
     /// All changes, whichever record holds them.
     pub changes: Vec<StoredChange>,
+    /// Of a commit of a packed segment: where its objects stand. It is no batch, but is taken for one: its place is
+    /// that of the block, `before` its number in the block, and the length of its record that of the block's.
+    pub spots: Option<Vec<Spot>>,
     /// Bytes from the start of the batch to the end of the commit record.
     pub len: u64,
 }
@@ -22,18 +26,28 @@ impl Batch {
         self.len - self.record.before
     }
 
-    /// Offset in the batch and length of each object record, in order.
-    pub fn objects(&self) -> impl Iterator<Item = (u64, u64)> {
+    /// Offset in the batch, which stands at `start`, and length of each object record, in order. Of a packed segment
+    /// the offset of the block, which is in front of it, and 1 more than the number in the block.
+    pub fn objects(&self, start: u64) -> Vec<(u64, u64)> {
+        if let Some(spots) = &self.spots {
+            return spots
+                .iter()
+                .map(|spot| (spot.block.wrapping_sub(start), u64::from(spot.number) + 1))
+                .collect();
+        }
         let lengths = self
             .changes
             .iter()
             .flat_map(|c| [c.object_len, c.source_len]);
         let mut offset = 0;
-        lengths.filter(|len| *len > 0).map(move |len| {
-            let at = offset;
-            offset += len;
-            (at, len)
-        })
+        lengths
+            .filter(|len| *len > 0)
+            .map(|len| {
+                let at = offset;
+                offset += len;
+                (at, len)
+            })
+            .collect()
     }
 }
 
@@ -96,7 +110,13 @@ pub(crate) fn read_next(bytes: &[u8], keys: &ArchiveKeys) -> Next {
                     },
                 };
             }
-            _ => at += frame.len,
+            RECORD_OBJECT | RECORD_CHANGES => at += frame.len,
+            _ => {
+                return Next::Broken {
+                    at: at as u64,
+                    reason: "a record of a packed segment",
+                };
+            }
         }
     }
 }
@@ -134,6 +154,7 @@ pub(crate) fn check_batch(
         id,
         record,
         changes,
+        spots: None,
         len: bytes.len() as u64,
     })
 }
@@ -258,6 +279,7 @@ impl<'a> BatchBuilder<'a> {
             id: record.id(),
             record,
             changes,
+            spots: None,
             len: (out.len() - self.start) as u64,
         }
     }

@@ -4,10 +4,13 @@ use std::io;
 
 use super::batch::Batch;
 use super::manifest::{Manifest, Sealed, SegmentEntry};
+use super::packed::walk;
 use super::reader::{BatchPlace, LogReader, ManifestStamp, segment_file};
-use super::scan::{Damage, PlacedBatch, scan};
+use super::scan::{Damage, PlacedBatch, Scan, scan};
 use crate::error::{Error, Result};
 use crate::id::CommitId;
+use crate::storage::StorageFile;
+use std::sync::Arc;
 
 /// The newest commit that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub(crate) enum Progress {
     Reached,
     /// The log no longer holds what was read before: begin again.
     Diverged,
+    /// It does, but in other segments: what is known of where commits stand is old.
+    Repacked,
 }
 
 /// A place in the log from which to read on.
@@ -115,9 +120,13 @@ impl Cursor {
         let named = reader.manifest_stamp();
         if !named.is_ok_and(|identity| self.stamp.is_still(identity)) {
             let (manifest, stamp) = reader.manifest()?;
-            (self.manifest, self.stamp) = (manifest, stamp);
+            let known = std::mem::replace(&mut self.manifest, manifest).repacked;
+            self.stamp = stamp;
             // The names may stand for other files now, and the log may be another one.
             reader.forget_files();
+            if known < self.manifest.repacked {
+                return Ok(Progress::Repacked);
+            }
             if !self.head_stands(reader) {
                 return Ok(Progress::Diverged);
             }
@@ -137,8 +146,9 @@ impl Cursor {
                 .segments
                 .get(at + 1)
                 .map(|next| next.first_seq);
-            if let Progress::Diverged = self.read_segment(reader, &entry, next_seq, sink)? {
-                return Ok(Progress::Diverged);
+            match self.read_segment(reader, &entry, next_seq, sink)? {
+                Progress::Reached => {}
+                other => return Ok(other),
             }
             match self.manifest.segments.get(at + 1) {
                 Some(next) => (self.segment, self.offset) = (next.number, 0),
@@ -170,20 +180,13 @@ impl Cursor {
         if len < self.offset {
             return Ok(Progress::Diverged);
         }
-        let mut bytes = Vec::new();
-        let size = usize::try_from(len - self.offset)
-            .map_err(|_| io(io::ErrorKind::OutOfMemory.into()))?;
-        bytes
-            .try_reserve_exact(size)
-            .map_err(|_| io(io::ErrorKind::OutOfMemory.into()))?;
-        bytes.resize(size, 0);
-        if let Some(file) = &file {
-            let count = file.read_at(&mut bytes, self.offset).map_err(io)?;
-            bytes.truncate(count);
-        }
         let sealed = entry.sealed.as_ref();
         let from_start = self.offset == 0;
-        let found = scan(&bytes, self.offset, sealed.is_some(), reader.keys());
+        let found = match &file {
+            Some(file) if entry.packed => walk(file, self.offset, len, reader.keys()),
+            file => self.scan(file.as_ref(), len, sealed.is_some(), reader),
+        };
+        let found = found.map_err(io)?;
         if (found.torn || !found.damage.is_empty()) && !self.head_stands(reader) {
             return Ok(Progress::Diverged);
         }
@@ -309,6 +312,26 @@ impl Cursor {
         Ok(Progress::Reached)
     }
 
+    fn scan(
+        &self,
+        file: Option<&Arc<dyn StorageFile>>,
+        len: u64,
+        sealed: bool,
+        reader: &LogReader,
+    ) -> io::Result<Scan> {
+        let mut bytes = Vec::new();
+        let size = usize::try_from(len - self.offset).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        bytes
+            .try_reserve_exact(size)
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+        bytes.resize(size, 0);
+        if let Some(file) = file {
+            let count = file.read_at(&mut bytes, self.offset)?;
+            bytes.truncate(count);
+        }
+        Ok(scan(&bytes, self.offset, sealed, reader.keys()))
+    }
+
     /// Does a sealed segment end as MANIFEST says? `end` is where its batches end, `len` where its bytes do.
     fn check_seal(&self, sealed: &Sealed, end: u64, len: u64, stands: bool) -> Option<Damage> {
         let reason = if !stands {
@@ -333,6 +356,26 @@ impl Cursor {
                 .is_ok_and(|record| record.id() == self.head.commit),
         }
     }
+}
+
+/// Reads sealed segments that follow each other in the log, and nothing else. `parent` is the commit in front.
+pub(crate) fn read_sealed(
+    reader: &LogReader,
+    entries: &[SegmentEntry],
+    parent: CommitId,
+    sink: &mut dyn FnMut(Event) -> Result<()>,
+) -> Result<()> {
+    let mut cursor = Cursor::start(reader)?;
+    for (at, entry) in entries.iter().enumerate() {
+        if at == 0 {
+            cursor.head.seq = entry.first_seq.saturating_sub(1);
+            cursor.head.commit = parent;
+        }
+        (cursor.segment, cursor.offset) = (entry.number, 0);
+        let next_seq = entries.get(at + 1).map(|next| next.first_seq);
+        cursor.read_segment(reader, entry, next_seq, sink)?;
+    }
+    Ok(())
 }
 
 impl Damage {

@@ -12,6 +12,12 @@ const SHORT_LEVEL: i32 = 7;
 /// How hard it tries where they are long: from about here on the time goes into taking in the prefix, and harder
 /// levels take four times as much of it to save an eighth of the bytes.
 const LEVEL: i32 = 3;
+/// How hard it tries for packed segments, which are written once.
+const PACKED_LEVEL: i32 = 19;
+/// The same beyond the window that level has by itself, where it would take minutes.
+const PACKED_WIDE_LEVEL: i32 = 9;
+/// Up to this many bytes of prefix and content together are within that window.
+const PACKED_WINDOW: usize = 8 << 20;
 /// Prefix and content up to this many bytes are short.
 const SHORT: usize = 64 << 10;
 /// Up to this many bytes of prefix and content together, the windows that zstd picks by itself reach the prefix.
@@ -91,6 +97,15 @@ pub(crate) fn compress_delta(content: &[u8], prefix: &[u8]) -> Result<Vec<u8>, F
     frame(content, Some(prefix))
 }
 
+/// Compresses what will stand in a packed segment, for good.
+pub(crate) fn pack(content: &[u8], prefix: Option<&[u8]>) -> Result<Vec<u8>, FrameError> {
+    let reach = content.len().saturating_add(prefix.map_or(0, <[u8]>::len));
+    match reach <= PACKED_WINDOW {
+        true => short_frame(content, prefix, PACKED_LEVEL),
+        false => wide_frame(content, prefix, PACKED_WIDE_LEVEL),
+    }
+}
+
 /// Can a prefix of this length be reached from the end of a content of this length?
 pub(crate) fn can_reach(prefix: usize, content: usize) -> bool {
     prefix.saturating_add(content) <= 1 << MAX_WINDOW_LOG
@@ -98,34 +113,50 @@ pub(crate) fn can_reach(prefix: usize, content: usize) -> bool {
 
 /// A zstd frame without its magic number.
 fn frame(content: &[u8], prefix: Option<&[u8]>) -> Result<Vec<u8>, FrameError> {
-    let mut out = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
     let reach = content.len().saturating_add(prefix.map_or(0, <[u8]>::len));
     let level = if reach <= SHORT { SHORT_LEVEL } else { LEVEL };
-    if reach <= PLAIN_WINDOW {
-        COMPRESSOR.with_borrow_mut(|context| {
-            context
-                .compress_using_dict(&mut out, content, prefix.unwrap_or(&[]), level)
-                .map_err(zstd_error)
-        })?;
-    } else {
-        let mut context = CCtx::create();
-        let window = reach
-            .next_power_of_two()
-            .trailing_zeros()
-            .min(MAX_WINDOW_LOG);
-        let parameters = [
-            CParameter::CompressionLevel(LEVEL),
-            CParameter::WindowLog(window),
-            CParameter::EnableLongDistanceMatching(prefix.is_some()),
-        ];
-        for parameter in parameters {
-            context.set_parameter(parameter).map_err(zstd_error)?;
-        }
-        if let Some(prefix) = prefix {
-            context.ref_prefix(prefix).map_err(zstd_error)?;
-        }
-        context.compress2(&mut out, content).map_err(zstd_error)?;
+    match reach <= PLAIN_WINDOW {
+        true => short_frame(content, prefix, level),
+        false => wide_frame(content, prefix, level),
     }
+}
+
+/// A frame whose window reaches the prefix by itself.
+fn short_frame(content: &[u8], prefix: Option<&[u8]>, level: i32) -> Result<Vec<u8>, FrameError> {
+    let mut out = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
+    COMPRESSOR.with_borrow_mut(|context| {
+        context
+            .compress_using_dict(&mut out, content, prefix.unwrap_or(&[]), level)
+            .map_err(zstd_error)
+    })?;
+    without_magic(out)
+}
+
+/// A frame with a window wide enough for prefix and content.
+fn wide_frame(content: &[u8], prefix: Option<&[u8]>, level: i32) -> Result<Vec<u8>, FrameError> {
+    let mut out = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
+    let reach = content.len().saturating_add(prefix.map_or(0, <[u8]>::len));
+    let mut context = CCtx::create();
+    let window = reach
+        .next_power_of_two()
+        .trailing_zeros()
+        .min(MAX_WINDOW_LOG);
+    let parameters = [
+        CParameter::CompressionLevel(level),
+        CParameter::WindowLog(window),
+        CParameter::EnableLongDistanceMatching(prefix.is_some()),
+    ];
+    for parameter in parameters {
+        context.set_parameter(parameter).map_err(zstd_error)?;
+    }
+    if let Some(prefix) = prefix {
+        context.ref_prefix(prefix).map_err(zstd_error)?;
+    }
+    context.compress2(&mut out, content).map_err(zstd_error)?;
+    without_magic(out)
+}
+
+fn without_magic(mut out: Vec<u8>) -> Result<Vec<u8>, FrameError> {
     if !out.starts_with(&ZSTD_MAGIC) {
         return Err(FrameError::Zstd("frame without magic number"));
     }

@@ -31,6 +31,13 @@ pub const RECORD_CHANGES: u8 = 0x03;
 /// A record's first byte: a commit, which closes a batch.
 pub const RECORD_COMMIT: u8 = 0x04;
 
+/// A record's first byte in a packed segment: objects whose bytes are compressed as one.
+pub const RECORD_OBJECT_BLOCK: u8 = 0x05;
+/// A record's first byte in a packed segment: consecutive commits.
+pub const RECORD_COMMIT_BLOCK: u8 = 0x06;
+/// A record's first byte in a packed segment: some of the changes of a commit that has many.
+pub const RECORD_CHANGE_BLOCK: u8 = 0x07;
+
 /// A commit's shape: bytes in front of the batch were not known to be on disk.
 pub const SHAPE_UNSYNCED: u8 = 1 << 0;
 /// A commit's shape: not one parent.
@@ -42,11 +49,11 @@ pub const SHAPE_FIELDS: u8 = 1 << 3;
 /// A commit's shape: not one change.
 pub const SHAPE_CHANGES: u8 = 1 << 4;
 
-/// Bytes of checksum behind a header, changes or commit record.
+/// Bytes of checksum behind every record but those of single objects.
 pub const CHECKSUM_LEN: usize = 8;
 /// Bytes of checksum behind an object record: its content has a hash of its own.
 pub const OBJECT_CHECKSUM_LEN: usize = 4;
-/// Bytes of the marker behind a commit record's type byte.
+/// Bytes of the marker behind the type byte of a commit record, and of the records of packed segments.
 pub const MARKER_LEN: usize = 4;
 
 /// An object's first body byte: the bytes as they are.
@@ -70,6 +77,16 @@ pub const PATH_KEY_LEN: usize = 8;
 pub const ANCHOR_EVERY: u64 = 32;
 /// After so many objects a chain starts again.
 pub const KEYFRAME_EVERY: u64 = 1024;
+/// Commits in one block of a packed segment; a reader takes up to [`MAX_COMMITS_PER_BLOCK`].
+pub const COMMITS_PER_BLOCK: usize = 32;
+/// No block has more commits.
+pub const MAX_COMMITS_PER_BLOCK: usize = 1024;
+/// No block has more objects.
+pub const MAX_OBJECTS_PER_BLOCK: usize = 1024;
+/// No object block rests on more objects.
+pub const MAX_BASES: usize = 2;
+/// A load decodes at most this many bytes, unless they are one object that stands alone.
+pub const MAX_LOAD_LEN: u64 = 256 << 20;
 /// The largest object, in bytes (4 GiB less one).
 pub const MAX_OBJECT_LEN: u64 = u32::MAX as u64;
 /// A new segment is begun before the first commit that finds the active one this long.

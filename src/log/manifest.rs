@@ -16,6 +16,8 @@ pub(crate) struct SegmentEntry {
     pub first_seq: u64,
     /// `None` for the active segment.
     pub sealed: Option<Sealed>,
+    /// It was made by `compact`, and has blocks instead of batches.
+    pub packed: bool,
 }
 
 /// What is known for good of a segment that takes no more commits.
@@ -30,6 +32,9 @@ pub(crate) struct Sealed {
 pub(crate) struct Manifest {
     /// Goes up by one with every change of the list.
     pub generation: u64,
+    /// The generation that last put segments in the place of others; 0 for none. What was known before of where
+    /// commits stand is old.
+    pub repacked: u64,
     pub segments: Vec<SegmentEntry>,
 }
 
@@ -50,10 +55,12 @@ impl Manifest {
     pub fn first() -> Manifest {
         Manifest {
             generation: 1,
+            repacked: 0,
             segments: vec![SegmentEntry {
                 number: 1,
                 first_seq: 1,
                 sealed: None,
+                packed: false,
             }],
         }
     }
@@ -67,19 +74,23 @@ impl Manifest {
         let segments: Vec<Value> = self
             .segments
             .iter()
-            .map(|segment| match &segment.sealed {
-                None => json!({"first_seq": segment.first_seq, "number": segment.number}),
-                Some(sealed) => json!({
-                    "first_seq": segment.first_seq,
-                    "last_commit": sealed.last_commit.to_string(),
-                    "number": segment.number,
-                    "sealed_length": sealed.len,
-                }),
+            .map(|segment| {
+                let mut entry = json!({"first_seq": segment.first_seq, "number": segment.number});
+                if let Some(sealed) = &segment.sealed {
+                    entry["last_commit"] = sealed.last_commit.to_string().into();
+                    entry["sealed_length"] = sealed.len.into();
+                }
+                if segment.packed {
+                    entry["packed"] = true.into();
+                }
+                entry
             })
             .collect();
-        let mut bytes = json!({"generation": self.generation, "segments": segments})
-            .to_string()
-            .into_bytes();
+        let mut list = json!({"generation": self.generation, "segments": segments});
+        if self.repacked > 0 {
+            list["repacked"] = self.repacked.into();
+        }
+        let mut bytes = list.to_string().into_bytes();
         let sum = checksum(&bytes, keys);
         bytes.push(b'\n');
         bytes.extend_from_slice(sum.as_bytes());
@@ -107,10 +118,17 @@ impl Manifest {
                         Some(Sealed { len, last_commit })
                     }
                 };
+                let packed = match &entry["packed"] {
+                    Value::Null => false,
+                    packed => packed
+                        .as_bool()
+                        .filter(|packed| !*packed || sealed.is_some())?,
+                };
                 Some(SegmentEntry {
                     number,
                     first_seq,
                     sealed,
+                    packed,
                 })
             })
             .collect::<Option<_>>()
@@ -123,8 +141,15 @@ impl Manifest {
             return Err("exactly the last segment must be open");
         }
         let generation = value["generation"].as_u64().ok_or("it has no generation")?;
+        let repacked = match &value["repacked"] {
+            Value::Null => 0,
+            repacked => repacked
+                .as_u64()
+                .ok_or("its generation of repacking is no number")?,
+        };
         Ok(Manifest {
             generation,
+            repacked,
             segments,
         })
     }
@@ -153,7 +178,10 @@ mod tests {
             number: 2,
             first_seq: 9,
             sealed: None,
+            packed: false,
         });
+        manifest.segments[0].packed = true;
+        manifest.repacked = 3;
         let bytes = manifest.encode(&keys);
         assert_eq!(Manifest::decode(&bytes, &keys), Ok(manifest));
         for at in 0..bytes.len() {

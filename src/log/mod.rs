@@ -2,13 +2,14 @@
 //!
 //! [`mod@format`] has the constants, `record` the records, `batch` the atomic unit made of them, `scan` what a stretch
 //! of a segment holds, `manifest` the list of segments, `reader` reads them, `cursor` follows them and `writer`
-//! appends; `delta` turns objects into frames and back. `docs/format.md` describes the bytes.
+//! appends; `packed` are the segments that `compact` makes; `delta` turns objects into frames and back. `docs/format.md` describes the bytes.
 
 pub(crate) mod batch;
 pub(crate) mod cursor;
 pub(crate) mod delta;
 pub mod format;
 pub(crate) mod manifest;
+pub(crate) mod packed;
 pub(crate) mod reader;
 pub(crate) mod record;
 pub(crate) mod scan;

@@ -1,12 +1,13 @@
 //! Reading the log: MANIFEST, segments, single records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::all_changes;
 use super::format::*;
 use super::manifest::{Manifest, segment_name};
+use super::packed::{CommitBlock, PackedChange, PackedChangeBlock, join_changes};
 use super::record::*;
 use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
@@ -66,12 +67,20 @@ pub(crate) struct LogReader {
     keys: ArchiveKeys,
     identity: Vec<u8>,
     files: Mutex<HashMap<u64, Arc<dyn StorageFile>>>,
+    /// Numbers of packed segments. One is never given again, so what is in here stays true.
+    packed: Mutex<HashSet<u64>>,
+    /// Commit blocks of packed segments by segment and offset; what is asked for together mostly stands together.
+    blocks: Mutex<HashMap<(u64, u64), Arc<CommitBlock>>>,
 }
 
 /// More open segments than this are closed and opened again when needed.
 const MAX_OPEN_SEGMENTS: usize = 64;
 /// Up to this many bytes are read without asking first how long the file is.
 const READ_UNASKED: u64 = 64 << 10;
+/// What is read of a record of unknown length first: most of those of packed segments are shorter.
+const READ_FIRST: usize = 8 << 10;
+/// Commit blocks kept; when there are more, all are forgotten.
+const MAX_BLOCKS: usize = 64;
 
 impl LogReader {
     pub fn new(storage: Arc<dyn Storage>, keys: ArchiveKeys, identity: Vec<u8>) -> LogReader {
@@ -80,6 +89,8 @@ impl LogReader {
             keys,
             identity,
             files: Mutex::default(),
+            packed: Mutex::default(),
+            blocks: Mutex::default(),
         }
     }
 
@@ -119,7 +130,37 @@ impl LogReader {
             .map_err(|e| Error::io(format!("read {name}"), e))?;
         let manifest = Manifest::decode(&bytes, &self.keys)
             .map_err(|reason| Error::corrupt(name, None, reason))?;
+        let packed = manifest.segments.iter().filter(|segment| segment.packed);
+        self.packed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(packed.map(|segment| segment.number));
         Ok((manifest, stamp))
+    }
+
+    /// Is this a packed segment, as far as MANIFEST has told?
+    pub fn is_packed(&self, segment: u64) -> bool {
+        self.packed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&segment)
+    }
+
+    /// Forgets a packed segment that will not count, and whose number may be given to another.
+    pub fn forget_packed(&self, segment: u64) {
+        self.packed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&segment);
+        self.forget_files();
+    }
+
+    /// Takes note of a packed segment that no MANIFEST names yet.
+    pub fn note_packed(&self, segment: u64) {
+        self.packed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(segment);
     }
 
     pub fn manifest_stamp(&self) -> io::Result<FileIdentity> {
@@ -151,6 +192,10 @@ impl LogReader {
     /// Closes every segment: their names may stand for other files now.
     pub fn forget_files(&self) {
         self.files
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        self.blocks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
@@ -251,7 +296,43 @@ impl LogReader {
         place: RecordPlace,
         kind: u8,
     ) -> Result<(Vec<u8>, std::ops::Range<usize>)> {
-        let bytes = self.bytes(place)?;
+        self.checked_record(self.bytes(place)?, place, kind)
+    }
+
+    /// Reads the record that begins at this offset, however long it is.
+    pub fn record_from(
+        &self,
+        segment: u64,
+        offset: u64,
+        kind: u8,
+    ) -> Result<(Vec<u8>, std::ops::Range<usize>)> {
+        let file = self.segment(segment)?;
+        let name = segment_file(segment);
+        let mut bytes = vec![0; READ_FIRST];
+        let count = file
+            .read_at(&mut bytes, offset)
+            .map_err(|e| Error::io(format!("read {name}"), e))?;
+        bytes.truncate(count);
+        let len = claimed_len(&bytes)
+            .ok_or_else(|| Error::corrupt(&name, Some(offset), "another record than expected"))?;
+        let place = RecordPlace {
+            segment,
+            offset,
+            len,
+        };
+        match usize::try_from(len).ok().filter(|len| *len <= count) {
+            Some(len) => bytes.truncate(len),
+            None => bytes = self.bytes(place)?,
+        }
+        self.checked_record(bytes, place, kind)
+    }
+
+    fn checked_record(
+        &self,
+        bytes: Vec<u8>,
+        place: RecordPlace,
+        kind: u8,
+    ) -> Result<(Vec<u8>, std::ops::Range<usize>)> {
         let corrupt =
             |reason: &str| Error::corrupt(segment_file(place.segment), Some(place.offset), reason);
         let frame = match read_frame(&bytes, &self.keys) {
@@ -267,8 +348,59 @@ impl LogReader {
         Ok((bytes, body))
     }
 
+    /// A commit block of a packed segment.
+    fn commit_block(&self, segment: u64, offset: u64) -> Result<Arc<CommitBlock>> {
+        let kept = || self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(block) = kept().get(&(segment, offset)) {
+            return Ok(block.clone());
+        }
+        let (bytes, body) = self.record_from(segment, offset, RECORD_COMMIT_BLOCK)?;
+        let block = CommitBlock::decode(&bytes[body], offset)
+            .map_err(|error| Error::corrupt(segment_file(segment), Some(offset), error.0))?;
+        let block = Arc::new(block);
+        let mut blocks = kept();
+        if blocks.len() >= MAX_BLOCKS {
+            blocks.clear();
+        }
+        blocks.insert((segment, offset), block.clone());
+        Ok(block)
+    }
+
+    /// A block of changes of a packed segment.
+    fn change_block(&self, segment: u64, offset: u64) -> Result<PackedChangeBlock> {
+        let (bytes, body) = self.record_from(segment, offset, RECORD_CHANGE_BLOCK)?;
+        PackedChangeBlock::decode(&bytes[body], offset)
+            .map_err(|error| Error::corrupt(segment_file(segment), Some(offset), error.0))
+    }
+
+    /// All changes of a commit of a packed segment that has blocks for them.
+    fn packed_changes(
+        &self,
+        place: BatchPlace,
+        record: &CommitRecord,
+        (offsets, root): (&[u64], &[u8; 32]),
+    ) -> Result<Vec<PackedChange>> {
+        let blocks = offsets
+            .iter()
+            .map(|offset| self.change_block(place.segment, *offset))
+            .collect::<Result<Vec<_>>>()?;
+        join_changes(blocks, record.seq, record.change_count, root).map_err(|reason| {
+            Error::corrupt(segment_file(place.segment), Some(place.offset), reason)
+        })
+    }
+
     /// Reads a commit record.
     pub fn commit(&self, place: BatchPlace) -> Result<CommitRecord> {
+        if self.is_packed(place.segment) {
+            let block = self.commit_block(place.segment, place.offset)?;
+            let record = usize::try_from(place.before)
+                .ok()
+                .and_then(|number| block.record(number));
+            return record.ok_or_else(|| {
+                let file = segment_file(place.segment);
+                Error::corrupt(file, Some(place.offset), "another commit than expected")
+            });
+        }
         let at = RecordPlace {
             segment: place.segment,
             offset: place.offset.saturating_add(place.before),
@@ -316,6 +448,16 @@ impl LogReader {
                 let index =
                     usize::try_from(number / CHANGES_PER_RECORD as u64).map_err(|_| missing())?;
                 let len = *lengths.get(index).ok_or_else(missing)?;
+                if self.is_packed(place.segment) {
+                    let block = self.change_block(place.segment, len)?;
+                    if block.seq != record.seq {
+                        return Err(missing());
+                    }
+                    let changes: Vec<StoredChange> =
+                        block.changes.into_iter().map(|c| c.stored).collect();
+                    return pick(&changes, block.first_change, block.first_object)
+                        .ok_or_else(missing);
+                }
                 let behind = lengths[index..]
                     .iter()
                     .fold(0u64, |sum, len| sum.saturating_add(*len));
@@ -335,10 +477,14 @@ impl LogReader {
 
     /// All changes of a commit.
     pub fn changes(&self, place: BatchPlace, record: &CommitRecord) -> Result<Vec<StoredChange>> {
-        let lengths = match &record.changes {
+        let (lengths, root) = match &record.changes {
             CommitChanges::Inline(changes) => return Ok(changes.clone()),
-            CommitChanges::Records { lengths, .. } => lengths,
+            CommitChanges::Records { lengths, root } => (lengths, root),
         };
+        if self.is_packed(place.segment) {
+            let changes = self.packed_changes(place, record, (lengths, root))?;
+            return Ok(changes.into_iter().map(|change| change.stored).collect());
+        }
         let total = lengths
             .iter()
             .fold(0u64, |sum, len| sum.saturating_add(*len))

@@ -1,4 +1,4 @@
-//! Records: the framing, and the four kinds of body.
+//! Records: the framing, and the kinds of body that plain segments have.
 //!
 //! A record is `type, [marker,] length, body, checksum`. The checksum is BLAKE3 keyed with the archive's key, over
 //! everything in front of it, so that a copy of another archive's records is not one here.
@@ -35,8 +35,17 @@ pub(crate) fn checksum_len(kind: u8) -> Option<usize> {
     match kind {
         RECORD_OBJECT => Some(OBJECT_CHECKSUM_LEN),
         RECORD_HEADER | RECORD_CHANGES | RECORD_COMMIT => Some(CHECKSUM_LEN),
+        RECORD_OBJECT_BLOCK | RECORD_COMMIT_BLOCK | RECORD_CHANGE_BLOCK => Some(CHECKSUM_LEN),
         _ => None,
     }
+}
+
+/// Can the record be found by a marker behind its type byte?
+pub(crate) fn has_marker(kind: u8) -> bool {
+    matches!(
+        kind,
+        RECORD_COMMIT | RECORD_OBJECT_BLOCK | RECORD_COMMIT_BLOCK | RECORD_CHANGE_BLOCK
+    )
 }
 
 /// Reads the record at the start of `bytes`.
@@ -48,10 +57,10 @@ pub(crate) fn read_frame<'a>(bytes: &'a [u8], keys: &ArchiveKeys) -> Result<Fram
     let Some(check) = checksum_len(kind) else {
         return Err(NoRecord::Broken("unknown record type"));
     };
-    if kind == RECORD_COMMIT {
+    if has_marker(kind) {
         match input.array::<MARKER_LEN>() {
             Ok(marker) if marker == keys.marker => {}
-            Ok(_) => return Err(NoRecord::Broken("wrong commit marker")),
+            Ok(_) => return Err(NoRecord::Broken("wrong marker")),
             Err(_) => return Err(NoRecord::Incomplete),
         }
     }
@@ -81,11 +90,24 @@ pub(crate) fn read_frame<'a>(bytes: &'a [u8], keys: &ArchiveKeys) -> Result<Fram
     })
 }
 
+/// How long the record is whose first bytes these are.
+pub(crate) fn claimed_len(head: &[u8]) -> Option<u64> {
+    let mut input = Bytes::new(head);
+    let kind = input.u8().ok()?;
+    let check = checksum_len(kind)?;
+    if has_marker(kind) {
+        input.take(MARKER_LEN).ok()?;
+    }
+    let len = input.uvar().ok()?;
+    let front = (head.len() - input.rest().len()) as u64;
+    len.checked_add(front + check as u64)
+}
+
 /// Appends a record around `body`; returns its length.
 pub(crate) fn write_frame(out: &mut Vec<u8>, kind: u8, body: &[u8], keys: &ArchiveKeys) -> usize {
     let start = out.len();
     out.push(kind);
-    if kind == RECORD_COMMIT {
+    if has_marker(kind) {
         out.extend_from_slice(&keys.marker);
     }
     put_uvar(out, body.len() as u64);

@@ -178,6 +178,7 @@ fn salvage(bytes: &[u8], keys: &ArchiveKeys) -> Option<Batch> {
         id: record.id(),
         record,
         changes,
+        spots: None,
         len: (record_at + frame.len) as u64,
     })
 }

@@ -282,9 +282,11 @@ impl LogWriter {
             number,
             first_seq: cursor.head.seq + 1,
             sealed: None,
+            packed: false,
         });
         let next = Manifest {
             generation: manifest.generation + 1,
+            repacked: manifest.repacked,
             segments,
         };
         // Zeros behind the last record are legal in the active segment only.

@@ -19,6 +19,9 @@ use crate::log::cursor::{Cursor, Event, Progress};
 use crate::log::reader::segment_file;
 use crate::log::scan::PlacedBatch;
 
+/// Checking begins again where segments were packed meanwhile, but not more often than this.
+const MAX_REPACKED: usize = 3;
+
 /// How thorough to be.
 #[derive(Clone, Copy, Default)]
 pub struct VerifyOptions<'a> {
@@ -97,6 +100,19 @@ impl std::fmt::Display for FindingKind {
 /// Only where checking itself is impossible: the system refuses to read, or `MANIFEST` is damaged. Everything else
 /// is a finding.
 pub fn verify(archive: &Archive, options: &VerifyOptions<'_>) -> Result<Report> {
+    let mut tries = 0;
+    loop {
+        let report = verify_once(archive, options)?;
+        tries += 1;
+        // Segments that were packed meanwhile are missing where they stood: that is no damage.
+        if report.1.ok || tries > MAX_REPACKED || !archive.engine.was_repacked_since(report.0) {
+            return Ok(report.1);
+        }
+    }
+}
+
+/// What was found, and which list of segments was read.
+fn verify_once(archive: &Archive, options: &VerifyOptions<'_>) -> Result<(u64, Report)> {
     let mut checker = Checker::new(archive, options)?;
     checker.read_log()?;
     if !options.quick {
@@ -105,7 +121,7 @@ pub fn verify(archive: &Archive, options: &VerifyOptions<'_>) -> Result<Report> 
     checker.name_lost_versions()?;
     checker.compare_index();
     checker.look_for_head();
-    Ok(checker.report())
+    Ok((checker.cursor.manifest.repacked, checker.report()))
 }
 
 struct Checker<'a> {
@@ -172,13 +188,13 @@ impl<'a> Checker<'a> {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut progress = Progress::Reached;
         let rebuilt = index.rebuild::<Fault>(binding, None, |insert| {
-            progress = cursor.advance(&engine.reader, &mut |event| {
+            let mut sink = |event| {
                 match event {
                     Event::Batch { segment, placed } => {
                         *commits += 1;
                         *saw_head |= options.head == Some(placed.batch.id);
                         if options.quick {
-                            *objects += placed.batch.objects().count() as u64;
+                            *objects += placed.batch.objects(placed.offset).len() as u64;
                         }
                         let keys = engine.reader.keys();
                         findings.extend(names.check(segment, &placed, keys));
@@ -218,13 +234,21 @@ impl<'a> Checker<'a> {
                     }
                 }
                 Ok(())
-            })?;
+            };
+            loop {
+                progress = cursor.advance(&engine.reader, &mut sink)?;
+                if progress != Progress::Repacked {
+                    break;
+                }
+                // Nothing was read yet.
+                *cursor = Cursor::start(&engine.reader)?;
+            }
             Ok(crate::archive::mark_of(cursor))
         });
         rebuilt.map_err(Fault::into_error)?;
         match progress {
             Progress::Reached => Ok(()),
-            Progress::Diverged => Err(Error::io(
+            Progress::Diverged | Progress::Repacked => Err(Error::io(
                 "verify the log",
                 std::io::Error::other("it was cut while it was read; try again"),
             )),

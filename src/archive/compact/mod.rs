@@ -1,0 +1,241 @@
+//! Compact: sealed segments become packed ones, which take less room and say the same.
+//!
+//! What is new is written to files that no MANIFEST names, read back and compared, and counts from the moment that
+//! MANIFEST is replaced. Files that it no longer names are removed behind that; those that a crash has left are removed
+//! by the next compact. No commit changes, so neither do ids.
+
+mod chains;
+mod pack;
+mod plan;
+
+use std::sync::PoisonError;
+
+use super::Archive;
+use super::engine::Engine;
+use crate::error::{Error, Result};
+use crate::id::CommitId;
+use crate::log::format::*;
+use crate::log::manifest::{Manifest, SegmentEntry, segment_name};
+use crate::log::reader::segment_file;
+use crate::storage::{FileIdentity, StorageLock, replace};
+use pack::Packing;
+
+/// What compacting did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Bytes of all segments before.
+    pub before: u64,
+    /// Bytes of all segments now.
+    pub after: u64,
+    /// Commits that were packed; 0 where there was nothing to do.
+    pub commits: u64,
+}
+
+/// How to compact.
+#[derive(Clone, Copy, Default)]
+pub struct CompactOptions<'a> {
+    /// Is told from time to time how many objects are done, and how many there are.
+    pub progress: Option<&'a dyn Fn(u64, u64)>,
+}
+
+impl Archive {
+    /// Makes the log smaller. Every commit and every document stay what they are, and others may read and write
+    /// meanwhile. Where everything is compact already nothing is done.
+    ///
+    /// # Errors
+    /// `Corrupt` where the log is damaged: nothing is changed then. `Conflict` where another process compacted it at
+    /// the same time.
+    pub fn compact(&self, options: &CompactOptions<'_>) -> Result<Compacted> {
+        self.engine.check_process()?;
+        self.engine.check_writable()?;
+        self.engine.refresh()?;
+        self.engine.seal_active()?;
+        let manifest = self.engine.begin_compacting()?;
+        let mut done = Compacted {
+            before: self.engine.log_len(&manifest)?,
+            ..Compacted::default()
+        };
+        let rows = plan::plan(&manifest);
+        let mut made = Vec::new();
+        for row in &rows {
+            let parent = parent_of(&manifest, row, &self.engine);
+            let new = self.engine.new_packed()?;
+            let number = new.number;
+            match Packing::new(self, row, parent, options)?.write(&new) {
+                Ok((entry, commits)) => {
+                    done.commits += commits;
+                    made.push((row, entry, new.identity));
+                }
+                Err(error) => {
+                    let made = made.iter().map(|(_, entry, _)| entry.number);
+                    self.engine.give_up(made.chain([number]));
+                    return Err(error);
+                }
+            }
+        }
+        if !made.is_empty()
+            && let Err(error) = self.engine.switch(&made)
+        {
+            self.engine
+                .give_up(made.iter().map(|(_, entry, _)| entry.number));
+            return Err(error);
+        }
+        self.engine.refresh()?;
+        let manifest = self.engine.view().cursor.manifest.clone();
+        done.after = self.engine.log_len(&manifest)?;
+        Ok(done)
+    }
+}
+
+/// The commit in front of a row of segments.
+fn parent_of(manifest: &Manifest, row: &[SegmentEntry], engine: &Engine) -> CommitId {
+    let first = row.first().map_or(0, |entry| entry.number);
+    let before = manifest
+        .segments
+        .iter()
+        .take_while(|entry| entry.number != first)
+        .last();
+    match before.and_then(|entry| entry.sealed.as_ref()) {
+        Some(sealed) => sealed.last_commit,
+        None => crate::commit::identity_hash(engine.reader.identity()),
+    }
+}
+
+/// A file that will be a packed segment.
+#[derive(Debug)]
+pub(super) struct NewSegment {
+    pub number: u64,
+    pub file: std::sync::Arc<dyn crate::storage::StorageFile>,
+    pub identity: FileIdentity,
+}
+
+/// Segments, what they became, and the file that holds it.
+type Made<'a> = (&'a Vec<SegmentEntry>, SegmentEntry, FileIdentity);
+
+impl Engine {
+    fn lock_for_compact(&self) -> Result<Box<dyn StorageLock>> {
+        match self.storage.lock(self.wait) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => Err(Error::Busy(self.wait.as_secs_f64())),
+            Err(error) => Err(Error::io(format!("lock {ARCHIVE_FOLDER}/lock"), error)),
+        }
+    }
+
+    /// Begins a new segment where the active one has commits.
+    fn seal_active(&self) -> Result<()> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let usual = std::mem::replace(&mut writer.segment_len, 0);
+        let done = self.run_group(&mut writer, &mut []);
+        writer.segment_len = usual;
+        done.map_err(|error| error())
+    }
+
+    /// The list of segments, and no file beside those that it names.
+    fn begin_compacting(&self) -> Result<Manifest> {
+        let _lock = self.lock_for_compact()?;
+        let (manifest, _) = self.reader.manifest()?;
+        self.remove_unnamed(&manifest)?;
+        Ok(manifest)
+    }
+
+    /// Removes the segments that this list does not name: what a crash or a compact has left.
+    fn remove_unnamed(&self, manifest: &Manifest) -> Result<()> {
+        let failed = |error| Error::io("remove old segments from log", error);
+        let mut removed = false;
+        for name in self.storage.list(LOG_FOLDER).map_err(failed)? {
+            let number = name
+                .strip_suffix(SEGMENT_SUFFIX)
+                .and_then(|n| n.parse::<u64>().ok());
+            let named = |number| manifest.segments.iter().any(|entry| entry.number == number);
+            if number.is_some_and(|number| segment_name(number) == name && !named(number)) {
+                self.storage
+                    .remove(&format!("{LOG_FOLDER}/{name}"))
+                    .map_err(failed)?;
+                removed = true;
+            }
+        }
+        match removed {
+            true => self.storage.sync_dir(LOG_FOLDER).map_err(failed),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the file of a new segment, under a number that none had.
+    fn new_packed(&self) -> Result<NewSegment> {
+        let _lock = self.lock_for_compact()?;
+        let (manifest, _) = self.reader.manifest()?;
+        let failed = |error| Error::io("begin a packed segment", error);
+        let names = self.storage.list(LOG_FOLDER).map_err(failed)?;
+        let number = names
+            .iter()
+            .filter_map(|name| name.strip_suffix(SEGMENT_SUFFIX)?.parse::<u64>().ok())
+            .chain(manifest.segments.iter().map(|entry| entry.number))
+            .max()
+            .unwrap_or(0)
+            + 1;
+        let file = self.storage.create(&segment_file(number)).map_err(failed)?;
+        let identity = file.identity().map_err(failed)?;
+        self.reader.note_packed(number);
+        Ok(NewSegment {
+            number,
+            file,
+            identity,
+        })
+    }
+
+    /// Forgets and removes segments that will not count. Failing is no harm: the next compact removes them.
+    fn give_up(&self, numbers: impl Iterator<Item = u64>) {
+        let Ok(_lock) = self.lock_for_compact() else {
+            return;
+        };
+        let Ok((manifest, _)) = self.reader.manifest() else {
+            return;
+        };
+        for number in numbers {
+            if manifest.segments.iter().all(|entry| entry.number != number) {
+                self.reader.forget_packed(number);
+                let _ = self.storage.remove(&segment_file(number));
+            }
+        }
+    }
+
+    /// Puts the new segments in the place of those that they were made of, and removes these.
+    fn switch(&self, made: &[Made<'_>]) -> Result<()> {
+        let failed = |error| Error::io("put packed segments in place", error);
+        let lock = self.lock_for_compact()?;
+        self.storage.sync_dir(LOG_FOLDER).map_err(failed)?;
+        let (mut manifest, _) = self.reader.manifest()?;
+        for (row, entry, identity) in made {
+            let named = self.storage.identity(&segment_file(entry.number));
+            let at = manifest
+                .segments
+                .windows(row.len())
+                .position(|there| there == row.as_slice());
+            let Some(at) = at.filter(|_| named.is_ok_and(|named| named == *identity)) else {
+                let message = "another process compacted the archive at the same time";
+                return Err(Error::conflict("", 0, message));
+            };
+            manifest
+                .segments
+                .splice(at..at + row.len(), [entry.clone()]);
+        }
+        manifest.generation += 1;
+        manifest.repacked = manifest.generation;
+        let bytes = manifest.encode(self.reader.keys());
+        replace(&*self.storage, LOG_FOLDER, MANIFEST_FILE, &bytes).map_err(failed)?;
+        // From here on the new list counts: what is left behind does no harm, and the next compact removes it.
+        let _ = self.remove_unnamed(&manifest);
+        drop(lock);
+        Ok(())
+    }
+
+    /// Bytes of all segments.
+    fn log_len(&self, manifest: &Manifest) -> Result<u64> {
+        let mut total = 0;
+        for entry in &manifest.segments {
+            let failed = |error| Error::io(format!("read {}", entry.file()), error);
+            total += self.reader.segment(entry.number)?.len().map_err(failed)?;
+        }
+        Ok(total)
+    }
+}

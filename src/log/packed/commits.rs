@@ -1,0 +1,419 @@
+//! Commit blocks: consecutive commits, of which only the first names its parent.
+
+use std::sync::OnceLock;
+
+use super::changes::{ChangeColumns, PackedChange, decode_changes};
+use super::frame::{put_frame, take_frame};
+use super::numbers::{numbers, put_numbers};
+use super::walk::ReadChanges;
+use crate::commit::{Fields, merkle_root};
+use crate::id::CommitId;
+use crate::log::batch::Batch;
+use crate::log::format::*;
+use crate::log::record::{CommitChanges, CommitRecord};
+use crate::log::scan::PlacedBatch;
+use crate::wire::{Bytes, Malformed, put_ivar, put_uvar};
+
+const SHAPE_KNOWN: u64 = (SHAPE_PARENTS | SHAPE_TIME | SHAPE_FIELDS | SHAPE_CHANGES) as u64;
+
+/// A commit of a packed segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PackedCommit {
+    /// Parents behind the first one, which is the commit in front.
+    pub other_parents: Vec<CommitId>,
+    pub recorded: i64,
+    pub time: i64,
+    pub fields: Fields,
+    pub change_count: u64,
+    pub changes: PackedChanges,
+}
+
+/// The changes of a commit of a packed segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PackedChanges {
+    Inline(Vec<PackedChange>),
+    /// Where the blocks of changes stand, in order, and the Merkle root of all changes.
+    Blocks {
+        offsets: Vec<u64>,
+        root: [u8; 32],
+    },
+}
+
+/// Consecutive commits.
+#[derive(Debug)]
+pub(crate) struct CommitBlock {
+    pub first_seq: u64,
+    /// The parent of the first one.
+    pub parent: CommitId,
+    pub commits: Vec<PackedCommit>,
+    ids: OnceLock<Vec<CommitId>>,
+}
+
+impl CommitBlock {
+    pub fn new(first_seq: u64, parent: CommitId) -> CommitBlock {
+        CommitBlock {
+            first_seq,
+            parent,
+            commits: Vec::new(),
+            ids: OnceLock::new(),
+        }
+    }
+
+    /// The body of the record of this block, which will stand at `offset` of its segment.
+    pub fn encode(&self, offset: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_uvar(&mut out, self.first_seq);
+        put_uvar(&mut out, self.commits.len() as u64);
+        out.extend_from_slice(&self.parent.0);
+        let mut last = self.commits.first().map_or(0, |commit| commit.recorded);
+        put_ivar(&mut out, last);
+        let (mut shapes, mut times, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut text, mut columns) = (Vec::new(), ChangeColumns::default());
+        for (seq, commit) in (self.first_seq..).zip(&self.commits) {
+            let shape = [
+                (!commit.other_parents.is_empty(), SHAPE_PARENTS),
+                (commit.time != commit.recorded, SHAPE_TIME),
+                (commit.fields != Fields::default(), SHAPE_FIELDS),
+                (commit.change_count != 1, SHAPE_CHANGES),
+            ]
+            .into_iter()
+            .fold(0, |shape, (set, bit)| if set { shape | bit } else { shape });
+            shapes.push(shape.into());
+            times.push(zigzag(commit.recorded.wrapping_sub(last)));
+            last = commit.recorded;
+            if shape & SHAPE_CHANGES != 0 {
+                counts.push(commit.change_count);
+            }
+            if shape & SHAPE_PARENTS != 0 {
+                put_uvar(&mut text, commit.other_parents.len() as u64);
+                for parent in &commit.other_parents {
+                    text.extend_from_slice(&parent.0);
+                }
+            }
+            if shape & SHAPE_TIME != 0 {
+                put_ivar(&mut text, commit.time.wrapping_sub(commit.recorded));
+            }
+            if shape & SHAPE_FIELDS != 0 {
+                commit.fields.encode(&mut text);
+            }
+            match &commit.changes {
+                PackedChanges::Inline(changes) => {
+                    for change in changes {
+                        columns.add(change, seq, offset, &mut text);
+                    }
+                }
+                PackedChanges::Blocks { offsets, root } => {
+                    text.extend_from_slice(root);
+                    for block in offsets {
+                        put_uvar(&mut text, offset.saturating_sub(*block));
+                    }
+                }
+            }
+        }
+        put_numbers(&mut out, &shapes);
+        put_numbers(&mut out, times.get(1..).unwrap_or(&[]));
+        put_numbers(&mut out, &counts);
+        put_frame(&mut out, &text);
+        columns.encode(&mut out);
+        out
+    }
+
+    /// Reads the body of a commit block's record, which stands at `offset`.
+    pub fn decode(body: &[u8], offset: u64) -> Result<CommitBlock, Malformed> {
+        let mut input = Bytes::new(body);
+        let first_seq = input.uvar()?;
+        let count = usize::try_from(input.uvar()?)
+            .ok()
+            .filter(|count| (1..=MAX_COMMITS_PER_BLOCK).contains(count))
+            .ok_or(Malformed("a block with too few or too many commits"))?;
+        first_seq
+            .checked_add(count as u64)
+            .ok_or(Malformed("sequence number too large"))?;
+        let parent = CommitId(input.array()?);
+        let mut recorded = input.ivar()?;
+        let shapes = numbers(&mut input, count)?;
+        if shapes.iter().any(|shape| shape & !SHAPE_KNOWN != 0) {
+            return Err(Malformed("unknown shape of a commit"));
+        }
+        let times = numbers(&mut input, count - 1)?;
+        let has = |shape: u64, bit: u8| shape & u64::from(bit) != 0;
+        let many = shapes
+            .iter()
+            .filter(|shape| has(**shape, SHAPE_CHANGES))
+            .count();
+        let mut counts = numbers(&mut input, many)?.into_iter();
+        let counts: Vec<u64> = shapes
+            .iter()
+            .map(|shape| match has(*shape, SHAPE_CHANGES) {
+                true => counts.next().unwrap_or(0),
+                false => 1,
+            })
+            .collect();
+        if counts.contains(&0) {
+            return Err(Malformed("a commit without changes"));
+        }
+        let text = take_frame(&mut input)?;
+        let mut text = Bytes::new(&text);
+        let inline = |count: u64| match count <= CHANGES_PER_RECORD as u64 {
+            true => count,
+            false => 0,
+        };
+        let mut owners = Vec::new();
+        let mut starts = Vec::new();
+        for (seq, count) in (first_seq..).zip(&counts) {
+            starts.push(owners.len());
+            owners.extend((0..inline(*count)).map(|number| (seq, number)));
+        }
+        let mut commits: Vec<PackedCommit> = Vec::with_capacity(count);
+        // Takes what stands in the text in front of the changes of commits, up to those of the one with change `at`.
+        let mut heads = |at: usize, text: &mut Bytes<'_>| {
+            while let Some(start) = starts.get(commits.len()).filter(|start| **start <= at) {
+                let _ = start;
+                let n = commits.len();
+                if n > 0 {
+                    recorded = recorded.wrapping_add(unzigzag(times[n - 1]));
+                }
+                commits.push(read_head(text, shapes[n], recorded, counts[n], offset)?);
+            }
+            Ok(())
+        };
+        let changes = decode_changes(&mut input, &mut text, offset, &owners, &mut heads)?;
+        heads(usize::MAX, &mut text)?;
+        if !input.rest().is_empty() || !text.rest().is_empty() {
+            return Err(Malformed("text behind the commits"));
+        }
+        let mut changes = changes.into_iter();
+        for commit in &mut commits {
+            if let PackedChanges::Inline(list) = &mut commit.changes {
+                list.extend(changes.by_ref().take(commit.change_count as usize));
+            }
+        }
+        Ok(CommitBlock {
+            first_seq,
+            parent,
+            commits,
+            ids: OnceLock::new(),
+        })
+    }
+
+    /// The ids of the commits, each of which is the parent of the next.
+    pub fn ids(&self) -> &[CommitId] {
+        self.ids.get_or_init(|| {
+            let mut parent = self.parent;
+            let mut ids = Vec::with_capacity(self.commits.len());
+            for (seq, commit) in (self.first_seq..).zip(&self.commits) {
+                parent = commit.id(parent, seq);
+                ids.push(parent);
+            }
+            ids
+        })
+    }
+
+    /// The record of one commit. Where its changes have blocks of their own, their offsets stand for their lengths.
+    pub fn record(&self, number: usize) -> Option<CommitRecord> {
+        let commit = self.commits.get(number)?;
+        let parent = match number.checked_sub(1) {
+            None => self.parent,
+            Some(before) => *self.ids().get(before)?,
+        };
+        Some(commit.record(parent, self.first_seq + number as u64, number as u64))
+    }
+
+    /// One commit as if it were a batch, given where the block stands and how long its record is. `read` reads the
+    /// changes of a commit that has blocks for them.
+    pub fn batch(
+        &self,
+        number: usize,
+        offset: u64,
+        len: u64,
+        read: &mut ReadChanges<'_>,
+    ) -> Result<PlacedBatch, &'static str> {
+        let missing = "a commit is missing";
+        let commit = self.commits.get(number).ok_or(missing)?;
+        let record = self.record(number).ok_or(missing)?;
+        let id = *self.ids().get(number).ok_or(missing)?;
+        let changes = commit.changes.all(record.seq, commit.change_count, read)?;
+        Ok(PlacedBatch {
+            offset,
+            batch: Batch {
+                id,
+                len: record.before + len,
+                record,
+                spots: Some(changes.iter().flat_map(PackedChange::spots).collect()),
+                changes: changes.into_iter().map(|change| change.stored).collect(),
+            },
+        })
+    }
+}
+
+impl PackedCommit {
+    fn record(&self, parent: CommitId, seq: u64, number: u64) -> CommitRecord {
+        let mut parents = vec![parent];
+        parents.extend_from_slice(&self.other_parents);
+        CommitRecord {
+            before: number,
+            unsynced: 0,
+            batch_checksum: [0; CHECKSUM_LEN],
+            parents,
+            seq,
+            recorded: self.recorded,
+            time: self.time,
+            fields: self.fields.clone(),
+            change_count: self.change_count,
+            changes: match &self.changes {
+                PackedChanges::Inline(changes) => {
+                    CommitChanges::Inline(changes.iter().map(|c| c.stored.clone()).collect())
+                }
+                PackedChanges::Blocks { offsets, root } => CommitChanges::Records {
+                    lengths: offsets.clone(),
+                    root: *root,
+                },
+            },
+        }
+    }
+
+    fn id(&self, parent: CommitId, seq: u64) -> CommitId {
+        let root = match &self.changes {
+            PackedChanges::Inline(list) => merkle_root(seq, list.iter().map(|c| &c.stored.change)),
+            PackedChanges::Blocks { root, .. } => *root,
+        };
+        let mut parents = vec![parent];
+        parents.extend_from_slice(&self.other_parents);
+        let (fields, count) = (&self.fields, self.change_count);
+        crate::commit::commit_id(&parents, seq, self.recorded, self.time, fields, count, root)
+    }
+}
+
+/// What stands in the text in front of a commit's changes.
+fn read_head(
+    text: &mut Bytes<'_>,
+    shape: u64,
+    recorded: i64,
+    change_count: u64,
+    offset: u64,
+) -> Result<PackedCommit, Malformed> {
+    let has = |bit: u8| shape & u64::from(bit) != 0;
+    let mut other_parents = Vec::new();
+    if has(SHAPE_PARENTS) {
+        for _ in 0..text.uvar()? {
+            other_parents.push(CommitId(text.array()?));
+        }
+    }
+    let ahead = if has(SHAPE_TIME) { text.ivar()? } else { 0 };
+    let time = recorded
+        .checked_add(ahead)
+        .ok_or(Malformed("time out of range"))?;
+    let fields = match has(SHAPE_FIELDS) {
+        true => Fields::decode(text)?,
+        false => Fields::default(),
+    };
+    let changes = if change_count <= CHANGES_PER_RECORD as u64 {
+        PackedChanges::Inline(Vec::new())
+    } else {
+        let root = text.array()?;
+        let mut offsets = Vec::new();
+        for _ in 0..change_count.div_ceil(CHANGES_PER_RECORD as u64) {
+            let block = offset.checked_sub(text.uvar()?);
+            offsets.push(block.ok_or(Malformed("changes outside their segment"))?);
+        }
+        PackedChanges::Blocks { offsets, root }
+    };
+    Ok(PackedCommit {
+        other_parents,
+        recorded,
+        time,
+        fields,
+        change_count,
+        changes,
+    })
+}
+
+/// Some of the changes of a commit that has many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PackedChangeBlock {
+    pub seq: u64,
+    /// The number of the first change here, from 0.
+    pub first_change: u64,
+    /// How many objects the changes in front of it brought.
+    pub first_object: u64,
+    pub changes: Vec<PackedChange>,
+}
+
+impl PackedChangeBlock {
+    pub fn encode(&self, offset: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let count = self.changes.len() as u64;
+        for number in [self.seq, self.first_change, self.first_object, count] {
+            put_uvar(&mut out, number);
+        }
+        let (mut text, mut columns) = (Vec::new(), ChangeColumns::default());
+        for change in &self.changes {
+            columns.add(change, self.seq, offset, &mut text);
+        }
+        put_frame(&mut out, &text);
+        columns.encode(&mut out);
+        out
+    }
+
+    pub fn decode(body: &[u8], offset: u64) -> Result<PackedChangeBlock, Malformed> {
+        let mut input = Bytes::new(body);
+        let (seq, first_change, first_object) = (input.uvar()?, input.uvar()?, input.uvar()?);
+        let count = input.uvar()?;
+        if count == 0 || count > CHANGES_PER_RECORD as u64 {
+            return Err(Malformed("too few or too many changes in one record"));
+        }
+        let owners: Vec<(u64, u64)> = (0..count)
+            .map(|number| (seq, first_change.saturating_add(number)))
+            .collect();
+        let text = take_frame(&mut input)?;
+        let mut text = Bytes::new(&text);
+        let changes = decode_changes(&mut input, &mut text, offset, &owners, |_, _| Ok(()))?;
+        if !input.rest().is_empty() || !text.rest().is_empty() {
+            return Err(Malformed("text behind the changes"));
+        }
+        Ok(PackedChangeBlock {
+            seq,
+            first_change,
+            first_object,
+            changes,
+        })
+    }
+}
+
+/// All changes of a commit from its blocks of them, which must follow each other and have the Merkle root.
+pub(crate) fn join_changes(
+    blocks: Vec<PackedChangeBlock>,
+    seq: u64,
+    count: u64,
+    root: &[u8; 32],
+) -> Result<Vec<PackedChange>, &'static str> {
+    let mut changes: Vec<PackedChange> = Vec::new();
+    let mut objects = 0u64;
+    for block in blocks {
+        let place = (block.seq, block.first_change, block.first_object);
+        if place != (seq, changes.len() as u64, objects) {
+            return Err("blocks of changes do not follow each other");
+        }
+        objects += block
+            .changes
+            .iter()
+            .map(|c| c.stored.objects())
+            .sum::<u64>();
+        changes.extend(block.changes);
+    }
+    if changes.len() as u64 != count {
+        return Err("a commit with another number of changes");
+    }
+    if merkle_root(seq, changes.iter().map(|change| &change.stored.change)) != *root {
+        return Err("wrong hash of the changes");
+    }
+    Ok(changes)
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
+}

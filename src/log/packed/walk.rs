@@ -1,0 +1,238 @@
+//! Reading a packed segment from front to back.
+
+use std::io;
+use std::sync::Arc;
+
+use super::commits::{CommitBlock, PackedChangeBlock, PackedChanges, join_changes};
+use super::objects::ObjectBlock;
+use crate::commit::ArchiveKeys;
+use crate::log::format::*;
+use crate::log::record::{Frame, NoRecord, claimed_len, read_frame};
+use crate::log::scan::{Damage, Scan};
+use crate::storage::StorageFile;
+
+/// So many bytes are read at a time, more where a record is longer.
+const WINDOW: usize = 1 << 20;
+/// Type, marker and length of a record take at most this many bytes.
+const MAX_HEAD: usize = 1 + MARKER_LEN + 10;
+
+/// What a packed segment holds, from `offset` on, where a record begins. Nothing in it can be torn.
+pub(crate) fn walk(
+    file: &Arc<dyn StorageFile>,
+    offset: u64,
+    len: u64,
+    keys: &ArchiveKeys,
+) -> io::Result<Scan> {
+    let mut window = Window {
+        file,
+        len,
+        start: 0,
+        bytes: Vec::new(),
+    };
+    let mut found = Scan {
+        end: offset,
+        ..Scan::default()
+    };
+    let mut at = offset;
+    while at < len {
+        let (reason, claimed) = match window.record(at, keys)? {
+            Ok(frame) => {
+                let next = at + frame.len as u64;
+                let read = read_record(&frame, at, &mut found);
+                let read = match read {
+                    Ok(Some(block)) => {
+                        commits(&mut window, &block, at, next - at, keys, &mut found)?
+                    }
+                    Ok(None) => Ok(()),
+                    Err(reason) => Err(reason),
+                };
+                if let Err(reason) = read {
+                    found.damage.push(damage(at, next, reason));
+                }
+                at = next;
+                found.end = at;
+                continue;
+            }
+            Err(broken) => broken,
+        };
+        // Where only the body is hit the length still says where the next record begins.
+        let next = match claimed.and_then(|len| at.checked_add(len)) {
+            Some(next) if next == len || (next < len && window.record(next, keys)?.is_ok()) => next,
+            _ => window.next_record(at + 1, keys)?.unwrap_or(len),
+        };
+        found.damage.push(damage(at, next, reason));
+        at = next;
+        found.end = at;
+    }
+    Ok(found)
+}
+
+fn damage(offset: u64, end: u64, reason: &'static str) -> Damage {
+    Damage {
+        offset,
+        end,
+        reason,
+        orphans: Vec::new(),
+        commit_whole: false,
+    }
+}
+
+/// Takes in a record; gives its commits where it is a block of them.
+fn read_record(
+    frame: &Frame<'_>,
+    at: u64,
+    found: &mut Scan,
+) -> Result<Option<CommitBlock>, &'static str> {
+    match frame.kind {
+        RECORD_HEADER => {
+            found.identities.push((at, frame.body.to_vec()));
+            Ok(None)
+        }
+        RECORD_OBJECT_BLOCK => match ObjectBlock::decode(frame.body, at) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(error.0),
+        },
+        // Read when the commit is that it belongs to.
+        RECORD_CHANGE_BLOCK => Ok(None),
+        RECORD_COMMIT_BLOCK => CommitBlock::decode(frame.body, at)
+            .map(Some)
+            .map_err(|error| error.0),
+        _ => Err("a record that no packed segment has"),
+    }
+}
+
+/// Takes in the commits of a block; says why not all of them.
+fn commits(
+    window: &mut Window<'_>,
+    block: &CommitBlock,
+    at: u64,
+    len: u64,
+    keys: &ArchiveKeys,
+    found: &mut Scan,
+) -> io::Result<Result<(), &'static str>> {
+    let mut failed = None;
+    let mut lost = Ok(());
+    for number in 0..block.commits.len() {
+        let batch = block.batch(number, at, len, &mut |offsets, root, count, seq| {
+            let mut blocks = Vec::new();
+            for offset in offsets {
+                match window.record(*offset, keys) {
+                    Ok(Ok(frame)) if frame.kind == RECORD_CHANGE_BLOCK => {
+                        let block = PackedChangeBlock::decode(frame.body, *offset);
+                        blocks.push(block.map_err(|error| error.0)?);
+                    }
+                    Ok(_) => return Err("the changes of a commit are not where it says"),
+                    Err(error) => {
+                        failed = Some(error);
+                        return Err("the changes of a commit cannot be read");
+                    }
+                }
+            }
+            join_changes(blocks, seq, count, root)
+        });
+        if let Some(error) = failed.take() {
+            return Err(error);
+        }
+        match batch {
+            Ok(batch) => found.batches.push(batch),
+            Err(reason) => lost = Err(reason),
+        }
+    }
+    Ok(lost)
+}
+
+/// A part of the segment in memory.
+struct Window<'a> {
+    file: &'a Arc<dyn StorageFile>,
+    len: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window<'_> {
+    /// The bytes at `at`: as many as asked for, fewer only at the end of the segment.
+    fn get(&mut self, at: u64, wanted: usize) -> io::Result<&[u8]> {
+        let there = self.len.saturating_sub(at).min(wanted as u64);
+        let inside = at >= self.start && at + there <= self.start + self.bytes.len() as u64;
+        if !inside {
+            let count = self.len.saturating_sub(at).min(wanted.max(WINDOW) as u64) as usize;
+            self.bytes.clear();
+            self.bytes
+                .try_reserve_exact(count)
+                .map_err(|_| io::ErrorKind::OutOfMemory)?;
+            self.bytes.resize(count, 0);
+            let read = self.file.read_at(&mut self.bytes, at)?;
+            self.bytes.truncate(read);
+            self.start = at;
+        }
+        let from = (at - self.start) as usize;
+        let bytes = self.bytes.get(from..).unwrap_or(&[]);
+        Ok(&bytes[..bytes.len().min(wanted)])
+    }
+
+    /// The record at `at`; where it is none, why, and how long it claims to be.
+    fn record(
+        &mut self,
+        at: u64,
+        keys: &ArchiveKeys,
+    ) -> io::Result<Result<Frame<'_>, (&'static str, Option<u64>)>> {
+        let len = self.len;
+        let head = self.get(at, MAX_HEAD)?;
+        let Some(total) = claimed_len(head) else {
+            return Ok(Err(("not a record", None)));
+        };
+        let Some(size) = usize::try_from(total)
+            .ok()
+            .filter(|_| total <= len.saturating_sub(at))
+        else {
+            return Ok(Err(("a record goes beyond the end of its segment", None)));
+        };
+        Ok(match read_frame(self.get(at, size)?, keys) {
+            Ok(frame) => Ok(frame),
+            Err(NoRecord::Incomplete) => Err(("a record is cut off", Some(total))),
+            Err(NoRecord::Broken(reason)) => Err((reason, Some(total))),
+        })
+    }
+
+    /// Where the next whole record begins, from `from` on.
+    fn next_record(&mut self, from: u64, keys: &ArchiveKeys) -> io::Result<Option<u64>> {
+        let mut at = from;
+        while at < self.len {
+            let bytes = self.get(at, WINDOW)?;
+            let count = bytes.len() as u64;
+            let candidates: Vec<u64> = memchr::memmem::find_iter(bytes, &keys.marker)
+                .filter_map(|found| Some(at + found.checked_sub(1)? as u64))
+                .collect();
+            for candidate in candidates {
+                if self.record(candidate, keys)?.is_ok() {
+                    return Ok(Some(candidate));
+                }
+            }
+            if at + count >= self.len || count <= MAX_HEAD as u64 {
+                break;
+            }
+            // A marker may lie across the end of the window.
+            at += count - MAX_HEAD as u64;
+        }
+        Ok(None)
+    }
+}
+
+/// Where the blocks of a commit's changes stand, the Merkle root, their number, and the commit's.
+pub(super) type ReadChanges<'a> =
+    dyn FnMut(&[u64], &[u8; 32], u64, u64) -> Result<Vec<super::PackedChange>, &'static str> + 'a;
+
+impl PackedChanges {
+    /// The changes; `read` reads those that have blocks of their own.
+    pub(super) fn all(
+        &self,
+        seq: u64,
+        count: u64,
+        read: &mut ReadChanges<'_>,
+    ) -> Result<Vec<super::PackedChange>, &'static str> {
+        match self {
+            PackedChanges::Inline(changes) => Ok(changes.clone()),
+            PackedChanges::Blocks { offsets, root } => read(offsets, root, count, seq),
+        }
+    }
+}
