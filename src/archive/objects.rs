@@ -502,6 +502,7 @@ impl<'a> ObjectReader<'a> {
             return Ok(bytes);
         }
         // What is wrong in memory may be right on disk.
+        self.reader.contents().clear();
         if let Some(mut cache) = lock() {
             cache.remove(at);
         }

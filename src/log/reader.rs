@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::batch::all_changes;
 use super::format::*;
 use super::manifest::{Manifest, segment_name};
-use super::packed::{CommitBlock, PackedChange, PackedChangeBlock, join_changes};
+use super::packed::{BlockCache, CommitBlock, PackedChange, PackedChangeBlock, join_changes};
 use super::record::*;
 use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
@@ -71,6 +71,7 @@ pub(crate) struct LogReader {
     packed: Mutex<HashSet<u64>>,
     /// Commit blocks of packed segments by segment and offset; what is asked for together mostly stands together.
     blocks: Mutex<HashMap<(u64, u64), Arc<CommitBlock>>>,
+    contents: BlockCache,
 }
 
 /// More open segments than this are closed and opened again when needed.
@@ -80,7 +81,7 @@ const READ_UNASKED: u64 = 64 << 10;
 /// What is read of a record of unknown length first: most of those of packed segments are shorter.
 const READ_FIRST: usize = 8 << 10;
 /// Commit blocks kept; when there are more, all are forgotten.
-const MAX_BLOCKS: usize = 64;
+const MAX_BLOCKS: usize = 256;
 
 impl LogReader {
     pub fn new(storage: Arc<dyn Storage>, keys: ArchiveKeys, identity: Vec<u8>) -> LogReader {
@@ -91,6 +92,7 @@ impl LogReader {
             files: Mutex::default(),
             packed: Mutex::default(),
             blocks: Mutex::default(),
+            contents: BlockCache::default(),
         }
     }
 
@@ -199,6 +201,12 @@ impl LogReader {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+        self.contents.clear();
+    }
+
+    /// Contents of blocks of packed segments.
+    pub fn contents(&self) -> &BlockCache {
+        &self.contents
     }
 
     /// Does the active segment repeat the identity that `archive.json` has?

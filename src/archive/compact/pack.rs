@@ -256,21 +256,22 @@ impl<'a> Packing<'a> {
             let mut fields = Vec::new();
             record.fields.encode(&mut fields);
             fields_len += fields.len();
-            let changes = if changes.len() <= CHANGES_PER_RECORD {
+            let (placed, changes) = if changes.len() <= CHANGES_PER_RECORD {
                 changes_here += changes.len();
-                PackedChanges::Inline(changes)
+                (PackedChanges::Inline(0..0), changes)
             } else {
-                write_changes(writer, record.seq, &changes)?
+                (write_changes(writer, record.seq, &changes)?, Vec::new())
             };
-            block.commits.push(PackedCommit {
+            let commit = PackedCommit {
                 other_parents: record.parents.get(1..).unwrap_or(&[]).to_vec(),
                 recorded: record.recorded,
                 time: record.time,
                 fields: record.fields.clone(),
                 change_count: record.change_count,
-                changes,
-            });
-            if block.commits.len() >= COMMITS_PER_BLOCK
+                changes: placed,
+            };
+            block.push(commit, changes);
+            if block.len() >= COMMITS_PER_BLOCK
                 || changes_here >= MAX_CHANGES
                 || fields_len >= MAX_FIELDS_LEN
             {
@@ -280,7 +281,7 @@ impl<'a> Packing<'a> {
             }
             Ok(())
         })?;
-        match block.commits.is_empty() {
+        match block.len() == 0 {
             true => Ok(()),
             false => write_commit_block(writer, &block),
         }

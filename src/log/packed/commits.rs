@@ -1,11 +1,11 @@
 //! Commit blocks: consecutive commits, of which only the first names its parent.
 
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use super::changes::{ChangeColumns, PackedChange, decode_changes};
 use super::frame::{put_frame, take_frame};
 use super::numbers::{numbers, put_numbers};
-use super::walk::ReadChanges;
 use crate::commit::{Fields, merkle_root};
 use crate::id::CommitId;
 use crate::log::batch::Batch;
@@ -31,12 +31,10 @@ pub(crate) struct PackedCommit {
 /// The changes of a commit of a packed segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PackedChanges {
-    Inline(Vec<PackedChange>),
+    /// Which of the changes of its block.
+    Inline(Range<usize>),
     /// Where the blocks of changes stand, in order, and the Merkle root of all changes.
-    Blocks {
-        offsets: Vec<u64>,
-        root: [u8; 32],
-    },
+    Blocks { offsets: Vec<u64>, root: [u8; 32] },
 }
 
 /// Consecutive commits.
@@ -45,8 +43,11 @@ pub(crate) struct CommitBlock {
     pub first_seq: u64,
     /// The parent of the first one.
     pub parent: CommitId,
-    pub commits: Vec<PackedCommit>,
-    ids: OnceLock<Vec<CommitId>>,
+    commits: Vec<PackedCommit>,
+    /// Of all commits that have no blocks for them.
+    changes: Vec<PackedChange>,
+    /// Those that were asked for, and all in front of them.
+    ids: Mutex<Vec<CommitId>>,
 }
 
 impl CommitBlock {
@@ -55,8 +56,28 @@ impl CommitBlock {
             first_seq,
             parent,
             commits: Vec::new(),
-            ids: OnceLock::new(),
+            changes: Vec::new(),
+            ids: Mutex::default(),
         }
+    }
+
+    /// Adds the next commit, with its changes where it has no blocks for them.
+    pub fn push(&mut self, mut commit: PackedCommit, changes: Vec<PackedChange>) {
+        if let PackedChanges::Inline(range) = &mut commit.changes {
+            let start = self.changes.len();
+            *range = start..start + changes.len();
+            self.changes.extend(changes);
+        }
+        self.commits.push(commit);
+    }
+
+    /// How many commits there are.
+    pub fn len(&self) -> usize {
+        self.commits.len()
+    }
+
+    fn changes(&self, range: &Range<usize>) -> &[PackedChange] {
+        self.changes.get(range.clone()).unwrap_or(&[])
     }
 
     /// The body of the record of this block, which will stand at `offset` of its segment.
@@ -97,8 +118,8 @@ impl CommitBlock {
                 commit.fields.encode(&mut text);
             }
             match &commit.changes {
-                PackedChanges::Inline(changes) => {
-                    for change in changes {
+                PackedChanges::Inline(range) => {
+                    for change in self.changes(range) {
                         columns.add(change, seq, offset, &mut text);
                     }
                 }
@@ -167,8 +188,7 @@ impl CommitBlock {
         let mut commits: Vec<PackedCommit> = Vec::with_capacity(count);
         // Takes what stands in the text in front of the changes of commits, up to those of the one with change `at`.
         let mut heads = |at: usize, text: &mut Bytes<'_>| {
-            while let Some(start) = starts.get(commits.len()).filter(|start| **start <= at) {
-                let _ = start;
+            while starts.get(commits.len()).is_some_and(|start| *start <= at) {
                 let n = commits.len();
                 if n > 0 {
                     recorded = recorded.wrapping_add(unzigzag(times[n - 1]));
@@ -182,41 +202,82 @@ impl CommitBlock {
         if !input.rest().is_empty() || !text.rest().is_empty() {
             return Err(Malformed("text behind the commits"));
         }
-        let mut changes = changes.into_iter();
-        for commit in &mut commits {
-            if let PackedChanges::Inline(list) = &mut commit.changes {
-                list.extend(changes.by_ref().take(commit.change_count as usize));
+        for (commit, start) in commits.iter_mut().zip(starts) {
+            if let PackedChanges::Inline(range) = &mut commit.changes {
+                *range = start..start.saturating_add(commit.change_count as usize);
             }
         }
         Ok(CommitBlock {
             first_seq,
             parent,
             commits,
-            ids: OnceLock::new(),
+            changes,
+            ids: Mutex::default(),
         })
     }
 
-    /// The ids of the commits, each of which is the parent of the next.
-    pub fn ids(&self) -> &[CommitId] {
-        self.ids.get_or_init(|| {
-            let mut parent = self.parent;
-            let mut ids = Vec::with_capacity(self.commits.len());
-            for (seq, commit) in (self.first_seq..).zip(&self.commits) {
-                parent = commit.id(parent, seq);
-                ids.push(parent);
+    /// The id of a commit, which is the parent of the next.
+    fn id(&self, number: usize) -> Option<CommitId> {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        while ids.len() <= number {
+            let commit = self.commits.get(ids.len())?;
+            let parent = ids.last().copied().unwrap_or(self.parent);
+            let seq = self.first_seq + ids.len() as u64;
+            ids.push(self.id_of(commit, parent, seq));
+        }
+        ids.get(number).copied()
+    }
+
+    fn id_of(&self, commit: &PackedCommit, parent: CommitId, seq: u64) -> CommitId {
+        let root = match &commit.changes {
+            PackedChanges::Inline(range) => {
+                let changes = self.changes(range).iter();
+                merkle_root(seq, changes.map(|change| &change.stored.change))
             }
-            ids
-        })
+            PackedChanges::Blocks { root, .. } => *root,
+        };
+        let mut more;
+        let parents = match commit.other_parents.is_empty() {
+            true => std::slice::from_ref(&parent),
+            false => {
+                more = vec![parent];
+                more.extend_from_slice(&commit.other_parents);
+                &more
+            }
+        };
+        let (recorded, time, count) = (commit.recorded, commit.time, commit.change_count);
+        crate::commit::commit_id(parents, seq, recorded, time, &commit.fields, count, root)
     }
 
     /// The record of one commit. Where its changes have blocks of their own, their offsets stand for their lengths.
     pub fn record(&self, number: usize) -> Option<CommitRecord> {
         let commit = self.commits.get(number)?;
-        let parent = match number.checked_sub(1) {
+        let mut parents = vec![match number.checked_sub(1) {
             None => self.parent,
-            Some(before) => *self.ids().get(before)?,
-        };
-        Some(commit.record(parent, self.first_seq + number as u64, number as u64))
+            Some(before) => self.id(before)?,
+        }];
+        parents.extend_from_slice(&commit.other_parents);
+        Some(CommitRecord {
+            before: number as u64,
+            unsynced: 0,
+            batch_checksum: [0; CHECKSUM_LEN],
+            parents,
+            seq: self.first_seq + number as u64,
+            recorded: commit.recorded,
+            time: commit.time,
+            fields: commit.fields.clone(),
+            change_count: commit.change_count,
+            changes: match &commit.changes {
+                PackedChanges::Inline(range) => {
+                    let changes = self.changes(range).iter();
+                    CommitChanges::Inline(changes.map(|c| c.stored.clone()).collect())
+                }
+                PackedChanges::Blocks { offsets, root } => CommitChanges::Records {
+                    lengths: offsets.clone(),
+                    root: *root,
+                },
+            },
+        })
     }
 
     /// One commit as if it were a batch, given where the block stands and how long its record is. `read` reads the
@@ -231,8 +292,13 @@ impl CommitBlock {
         let missing = "a commit is missing";
         let commit = self.commits.get(number).ok_or(missing)?;
         let record = self.record(number).ok_or(missing)?;
-        let id = *self.ids().get(number).ok_or(missing)?;
-        let changes = commit.changes.all(record.seq, commit.change_count, read)?;
+        let id = self.id(number).ok_or(missing)?;
+        let changes = match &commit.changes {
+            PackedChanges::Inline(range) => self.changes(range).to_vec(),
+            PackedChanges::Blocks { offsets, root } => {
+                read(offsets, root, commit.change_count, record.seq)?
+            }
+        };
         Ok(PlacedBatch {
             offset,
             batch: Batch {
@@ -243,44 +309,6 @@ impl CommitBlock {
                 changes: changes.into_iter().map(|change| change.stored).collect(),
             },
         })
-    }
-}
-
-impl PackedCommit {
-    fn record(&self, parent: CommitId, seq: u64, number: u64) -> CommitRecord {
-        let mut parents = vec![parent];
-        parents.extend_from_slice(&self.other_parents);
-        CommitRecord {
-            before: number,
-            unsynced: 0,
-            batch_checksum: [0; CHECKSUM_LEN],
-            parents,
-            seq,
-            recorded: self.recorded,
-            time: self.time,
-            fields: self.fields.clone(),
-            change_count: self.change_count,
-            changes: match &self.changes {
-                PackedChanges::Inline(changes) => {
-                    CommitChanges::Inline(changes.iter().map(|c| c.stored.clone()).collect())
-                }
-                PackedChanges::Blocks { offsets, root } => CommitChanges::Records {
-                    lengths: offsets.clone(),
-                    root: *root,
-                },
-            },
-        }
-    }
-
-    fn id(&self, parent: CommitId, seq: u64) -> CommitId {
-        let root = match &self.changes {
-            PackedChanges::Inline(list) => merkle_root(seq, list.iter().map(|c| &c.stored.change)),
-            PackedChanges::Blocks { root, .. } => *root,
-        };
-        let mut parents = vec![parent];
-        parents.extend_from_slice(&self.other_parents);
-        let (fields, count) = (&self.fields, self.change_count);
-        crate::commit::commit_id(&parents, seq, self.recorded, self.time, fields, count, root)
     }
 }
 
@@ -308,7 +336,7 @@ fn read_head(
         false => Fields::default(),
     };
     let changes = if change_count <= CHANGES_PER_RECORD as u64 {
-        PackedChanges::Inline(Vec::new())
+        PackedChanges::Inline(0..0)
     } else {
         let root = text.array()?;
         let mut offsets = Vec::new();
@@ -327,6 +355,10 @@ fn read_head(
         changes,
     })
 }
+
+/// Reads changes by where their blocks stand, their Merkle root, their number, and the number of their commit.
+pub(super) type ReadChanges<'a> =
+    dyn FnMut(&[u64], &[u8; 32], u64, u64) -> Result<Vec<PackedChange>, &'static str> + 'a;
 
 /// Some of the changes of a commit that has many.
 #[derive(Clone, Debug, PartialEq, Eq)]

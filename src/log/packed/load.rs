@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::objects::{ObjectBlock, Spot};
 use crate::error::{Error, Result};
@@ -12,8 +13,12 @@ use crate::log::reader::{LogReader, segment_file};
 
 /// Blocks that one load reads at most: a chain that needs more is not one that this crate writes.
 const MAX_BLOCKS: usize = 2 * KEYFRAME_EVERY as usize;
+/// Contents of blocks kept, in bytes.
+const CACHE_LEN: usize = 32 << 20;
+/// A block that nothing rests on is kept up to this length: more than one of its objects may be asked for.
+const MAX_KEPT_GROUP: usize = 64 << 10;
 /// A thread keeps so many buffers …
-const MAX_BUFFERS: usize = 8;
+const MAX_BUFFERS: usize = 4;
 /// … of at most this many bytes each.
 const MAX_KEPT_BUFFER: usize = 4 << 20;
 
@@ -22,7 +27,9 @@ thread_local! {
 }
 
 fn take_buffer() -> Vec<u8> {
-    BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default()
+    let mut buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    buffer.clear();
+    buffer
 }
 
 fn give_back(buffer: Vec<u8>) {
@@ -38,143 +45,264 @@ fn give_back(buffer: Vec<u8>) {
 /// An object that was loaded.
 #[derive(Debug)]
 pub(crate) struct PackedObject {
-    pub bytes: std::sync::Arc<[u8]>,
-    /// Bytes that loading it decoded.
+    pub bytes: Arc<[u8]>,
+    /// Bytes that loading it decodes.
     pub load_len: u64,
 }
 
-/// A block on the way to an object.
-struct Held {
+/// A block that was decoded.
+#[derive(Debug)]
+struct Decoded {
+    content: Vec<u8>,
+    lengths: Vec<u64>,
+    load_len: u64,
+}
+
+impl Decoded {
+    fn object(&self, number: u32) -> Option<&[u8]> {
+        self.content
+            .get(super::objects::range(&self.lengths, number)?)
+    }
+}
+
+/// Contents of blocks, by segment and offset. Whoever loads an object compares it with its hash.
+#[derive(Debug, Default)]
+pub(crate) struct BlockCache(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    blocks: HashMap<(u64, u64), (Arc<Decoded>, u64)>,
+    len: usize,
+    clock: u64,
+}
+
+impl BlockCache {
+    fn get(&self, segment: u64, offset: u64) -> Option<Arc<Decoded>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clock += 1;
+        let clock = kept.clock;
+        let (block, used) = kept.blocks.get_mut(&(segment, offset))?;
+        *used = clock;
+        Some(block.clone())
+    }
+
+    fn put(&self, segment: u64, offset: u64, block: Arc<Decoded>) {
+        if block.content.len() > CACHE_LEN / 8 {
+            return;
+        }
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clock += 1;
+        kept.len += block.content.len();
+        let clock = kept.clock;
+        if let Some((old, _)) = kept.blocks.insert((segment, offset), (block, clock)) {
+            kept.len -= old.content.len();
+        }
+        if kept.len <= CACHE_LEN {
+            return;
+        }
+        // Half of it at once, so that the sorting is rare.
+        let mut by_use: Vec<_> = kept
+            .blocks
+            .iter()
+            .map(|(at, (_, used))| (*used, *at))
+            .collect();
+        by_use.sort_unstable();
+        for (_, at) in by_use {
+            if kept.len <= CACHE_LEN / 2 {
+                break;
+            }
+            if let Some((old, _)) = kept.blocks.remove(&at) {
+                kept.len -= old.content.len();
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+    }
+}
+
+/// A block that was read and not decoded yet.
+struct Read {
     offset: u64,
     bytes: Vec<u8>,
     body: Range<usize>,
-    content: Vec<u8>,
-    /// How many blocks rest on it that are not decoded yet.
-    uses: usize,
+}
+
+/// The blocks of one load.
+#[derive(Default)]
+struct Below {
+    /// To be decoded.
+    read: Vec<Read>,
+    decoded: HashMap<u64, Arc<Decoded>>,
+    /// How many blocks rest on each.
+    uses: HashMap<u64, usize>,
 }
 
 impl LogReader {
     /// The content of an object of a packed segment, not yet compared with its id.
     pub fn packed_object(&self, segment: u64, spot: Spot) -> Result<PackedObject> {
-        let corrupt =
-            |offset, reason: &str| Error::corrupt(segment_file(segment), Some(offset), reason);
-        let mut blocks = self.blocks_below(segment, spot.block)?;
-        let mut load_len = 0;
-        for at in 0..blocks.len() {
-            let (front, here) = blocks.split_at_mut(at);
-            let [held, ..] = here else { break };
-            let fault = |reason: &str| corrupt(held.offset, reason);
-            let block = ObjectBlock::decode(&held.bytes[held.body.clone()], held.offset)
-                .map_err(|error| fault(error.0))?;
-            let mut content = take_buffer();
-            content.clear();
-            if block.encoding == ENCODING_STORED {
-                content.extend_from_slice(block.payload);
-            } else {
-                let mut parts = Vec::with_capacity(block.bases.len());
-                for base in &block.bases {
-                    parts.push(content_of(front, *base).ok_or_else(|| {
-                        corrupt(
-                            base.block,
-                            "a block lacks an object that another one rests on",
-                        )
-                    })?);
-                }
-                let mut joined = Vec::new();
-                let prefix = match parts.as_slice() {
-                    [] => None,
-                    [one] => Some(*one),
-                    more => {
-                        joined = take_buffer();
-                        joined.clear();
-                        more.iter().for_each(|part| joined.extend_from_slice(part));
-                        Some(&*joined)
-                    }
-                };
-                delta::decompress_into(block.payload, prefix, block.content_len(), &mut content)
-                    .map_err(|error| fault(&error.to_string()))?;
-                give_back(joined);
-            }
-            if content.len() as u64 != block.content_len() {
-                return Err(fault(
-                    "the objects of a block have another length than it says",
-                ));
-            }
-            load_len += block.content_len();
-            for base in block.bases {
-                if let Ok(found) = front.binary_search_by_key(&base.block, |held| held.offset) {
-                    front[found].uses -= 1;
-                    if front[found].uses == 0 {
-                        give_back(std::mem::take(&mut front[found].content));
-                    }
-                }
-            }
-            held.content = content;
+        let block = match self.contents().get(segment, spot.block) {
+            Some(block) => block,
+            None => self.decode_block(segment, spot.block)?,
+        };
+        let lacking = "a block lacks an object";
+        let bytes = block
+            .object(spot.number)
+            .map(Arc::from)
+            .ok_or_else(|| Error::corrupt(segment_file(segment), Some(spot.block), lacking))?;
+        let load_len = block.load_len;
+        if let Ok(block) = Arc::try_unwrap(block) {
+            give_back(block.content);
         }
-        let found = content_of(&blocks, spot).map(std::sync::Arc::from);
-        blocks.into_iter().for_each(|held| give_back(held.content));
-        let bytes = found.ok_or_else(|| corrupt(spot.block, "a block lacks an object"))?;
         Ok(PackedObject { bytes, load_len })
     }
 
-    /// The block at `offset` and all that it rests on, in the order of the segment.
-    fn blocks_below(&self, segment: u64, offset: u64) -> Result<Vec<Held>> {
-        let corrupt =
-            |offset, reason: &str| Error::corrupt(segment_file(segment), Some(offset), reason);
-        let mut blocks: Vec<Held> = Vec::new();
-        let mut uses: HashMap<u64, usize> = HashMap::new();
+    /// Decodes a block and what it rests on.
+    fn decode_block(&self, segment: u64, offset: u64) -> Result<Arc<Decoded>> {
+        let mut below = self.blocks_below(segment, offset)?;
+        let mut done = None;
+        for Read {
+            offset,
+            bytes,
+            body,
+        } in std::mem::take(&mut below.read)
+        {
+            let fault = |reason: &str| Error::corrupt(segment_file(segment), Some(offset), reason);
+            let block = ObjectBlock::decode(&bytes[body], offset).map_err(|e| fault(e.0))?;
+            let mut bases = Vec::with_capacity(block.bases.len());
+            for base in &block.bases {
+                let found = below.decoded.get(&base.block).cloned();
+                bases.push((
+                    found.ok_or_else(|| fault("a block rests on one that is missing"))?,
+                    base.number,
+                ));
+            }
+            let uses = below.uses.get(&offset).copied().unwrap_or(0);
+            let kept = uses > 0 || block.content_len() <= MAX_KEPT_GROUP as u64;
+            // What is kept gets a buffer of its own size.
+            let buffer = if kept { Vec::new() } else { take_buffer() };
+            let decoded = decode(&block, &bases, buffer).map_err(|reason| fault(&reason))?;
+            let decoded = Arc::new(decoded);
+            if kept {
+                self.contents().put(segment, offset, decoded.clone());
+            }
+            for base in &block.bases {
+                if let Some(uses) = below.uses.get_mut(&base.block) {
+                    *uses = uses.saturating_sub(1);
+                    if *uses == 0 {
+                        below.decoded.remove(&base.block);
+                    }
+                }
+            }
+            if uses > 0 {
+                below.decoded.insert(offset, decoded.clone());
+            }
+            done = Some(decoded);
+        }
+        done.ok_or_else(|| {
+            Error::corrupt(segment_file(segment), Some(offset), "a block is missing")
+        })
+    }
+
+    /// Reads the block at `offset` and all that it rests on and that is not kept, in the order of the segment: the one
+    /// asked for is the last.
+    fn blocks_below(&self, segment: u64, offset: u64) -> Result<Below> {
+        let mut below = Below::default();
         let mut wanted = vec![offset];
         let mut load_len = 0u64;
         while let Some(offset) = wanted.pop() {
+            let fault = |reason: &str| Error::corrupt(segment_file(segment), Some(offset), reason);
             let (bytes, body) = self.record_from(segment, offset, RECORD_OBJECT_BLOCK)?;
-            let block = ObjectBlock::decode(&bytes[body.clone()], offset)
-                .map_err(|error| corrupt(offset, error.0))?;
+            let block =
+                ObjectBlock::decode(&bytes[body.clone()], offset).map_err(|e| fault(e.0))?;
             load_len = load_len.saturating_add(block.content_len());
-            let alone = blocks.is_empty() && block.bases.is_empty() && block.lengths.len() == 1;
-            if (load_len > MAX_LOAD_LEN && !alone) || blocks.len() >= MAX_BLOCKS {
-                return Err(corrupt(offset, "an object rests on too many others"));
+            let alone = below.read.is_empty() && block.bases.is_empty() && block.lengths.len() == 1;
+            if (load_len > MAX_LOAD_LEN && !alone) || below.read.len() >= MAX_BLOCKS {
+                return Err(fault("an object rests on too many others"));
             }
             for base in &block.bases {
-                let uses = uses.entry(base.block).or_default();
+                let uses = below.uses.entry(base.block).or_default();
                 *uses += 1;
-                if *uses == 1 {
-                    wanted.push(base.block);
+                if *uses > 1 {
+                    continue;
+                }
+                match self.contents().get(segment, base.block) {
+                    Some(kept) => {
+                        below.decoded.insert(base.block, kept);
+                    }
+                    None => wanted.push(base.block),
                 }
             }
-            blocks.push(Held {
+            below.read.push(Read {
                 offset,
                 bytes,
                 body,
-                content: Vec::new(),
-                uses: 0,
             });
         }
-        blocks.sort_unstable_by_key(|held| held.offset);
-        for held in &mut blocks {
-            held.uses = uses.get(&held.offset).copied().unwrap_or(0);
-        }
-        Ok(blocks)
+        below.read.sort_unstable_by_key(|read| read.offset);
+        Ok(below)
     }
 
     /// How long an object of a packed segment is, as far as its block says.
     pub fn packed_len(&self, segment: u64, spot: Spot) -> Result<u64> {
-        let (bytes, body) = self.record_from(segment, spot.block, RECORD_OBJECT_BLOCK)?;
-        let corrupt =
+        let lacking =
             |reason: &str| Error::corrupt(segment_file(segment), Some(spot.block), reason);
-        let block = ObjectBlock::decode(&bytes[body], spot.block).map_err(|e| corrupt(e.0))?;
-        let range = block
-            .range(spot.number)
-            .ok_or_else(|| corrupt("a block lacks an object"))?;
+        let range = match self.contents().get(segment, spot.block) {
+            Some(block) => super::objects::range(&block.lengths, spot.number),
+            None => {
+                let (bytes, body) = self.record_from(segment, spot.block, RECORD_OBJECT_BLOCK)?;
+                let block =
+                    ObjectBlock::decode(&bytes[body], spot.block).map_err(|e| lacking(e.0))?;
+                super::objects::range(&block.lengths, spot.number)
+            }
+        };
+        let range = range.ok_or_else(|| lacking("a block lacks an object"))?;
         Ok(range.len() as u64)
     }
 }
 
-/// The content of an object of one of these blocks.
-fn content_of(blocks: &[Held], spot: Spot) -> Option<&[u8]> {
-    let at = blocks
-        .binary_search_by_key(&spot.block, |held| held.offset)
-        .ok()?;
-    let held = &blocks[at];
-    let block = ObjectBlock::decode(&held.bytes[held.body.clone()], held.offset).ok()?;
-    held.content.get(block.range(spot.number)?)
+/// The content of a block, given what it rests on.
+fn decode(
+    block: &ObjectBlock<'_>,
+    bases: &[(Arc<Decoded>, u32)],
+    mut content: Vec<u8>,
+) -> Result<Decoded, String> {
+    let len = block.content_len();
+    if block.encoding == ENCODING_STORED {
+        content.extend_from_slice(block.payload);
+    } else {
+        let mut parts = Vec::with_capacity(bases.len());
+        for (base, number) in bases {
+            parts.push(
+                base.object(*number)
+                    .ok_or("a block rests on an object that is missing")?,
+            );
+        }
+        let mut joined = Vec::new();
+        let prefix = match parts.as_slice() {
+            [] => None,
+            [one] => Some(*one),
+            more => {
+                joined = take_buffer();
+                more.iter().for_each(|part| joined.extend_from_slice(part));
+                Some(&*joined)
+            }
+        };
+        delta::decompress_into(block.payload, prefix, len, &mut content)
+            .map_err(|error| error.to_string())?;
+        give_back(joined);
+    }
+    if content.len() as u64 != len {
+        return Err("the objects of a block have another length than it says".to_owned());
+    }
+    let below = bases
+        .iter()
+        .fold(0u64, |sum, (base, _)| sum.saturating_add(base.load_len));
+    Ok(Decoded {
+        content,
+        lengths: block.lengths.clone(),
+        load_len: below.saturating_add(len),
+    })
 }

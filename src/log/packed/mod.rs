@@ -18,6 +18,7 @@ pub(crate) use changes::PackedChange;
 pub(crate) use commits::{
     CommitBlock, PackedChangeBlock, PackedChanges, PackedCommit, join_changes,
 };
+pub(crate) use load::BlockCache;
 pub(crate) use objects::{ObjectBlock, Spot};
 pub(crate) use walk::walk;
 pub(crate) use write::PackedWriter;

@@ -86,14 +86,13 @@ impl<'a> ObjectBlock<'a> {
             .iter()
             .fold(0, |sum, len| sum.saturating_add(*len))
     }
+}
 
-    /// Where the bytes of an object begin and end among those of all.
-    pub fn range(&self, number: u32) -> Option<std::ops::Range<usize>> {
-        let number = usize::try_from(number).ok()?;
-        let len = *self.lengths.get(number)?;
-        let start = self.lengths[..number]
-            .iter()
-            .fold(0u64, |sum, len| sum.saturating_add(*len));
-        Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(len)?).ok()?)
-    }
+/// Where the bytes of an object begin and end among those of all of its block, whose lengths these are.
+pub(super) fn range(lengths: &[u64], number: u32) -> Option<std::ops::Range<usize>> {
+    let number = usize::try_from(number).ok()?;
+    let len = *lengths.get(number)?;
+    let front = lengths.get(..number)?.iter();
+    let start = front.fold(0u64, |sum, len| sum.saturating_add(*len));
+    Some(usize::try_from(start).ok()?..usize::try_from(start.checked_add(len)?).ok()?)
 }

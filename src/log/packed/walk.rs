@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::commits::{CommitBlock, PackedChangeBlock, PackedChanges, join_changes};
+use super::commits::{CommitBlock, PackedChangeBlock, join_changes};
 use super::objects::ObjectBlock;
 use crate::commit::ArchiveKeys;
 use crate::log::format::*;
@@ -112,7 +112,7 @@ fn commits(
 ) -> io::Result<Result<(), &'static str>> {
     let mut failed = None;
     let mut lost = Ok(());
-    for number in 0..block.commits.len() {
+    for number in 0..block.len() {
         let batch = block.batch(number, at, len, &mut |offsets, root, count, seq| {
             let mut blocks = Vec::new();
             for offset in offsets {
@@ -215,24 +215,5 @@ impl Window<'_> {
             at += count - MAX_HEAD as u64;
         }
         Ok(None)
-    }
-}
-
-/// Where the blocks of a commit's changes stand, the Merkle root, their number, and the commit's.
-pub(super) type ReadChanges<'a> =
-    dyn FnMut(&[u64], &[u8; 32], u64, u64) -> Result<Vec<super::PackedChange>, &'static str> + 'a;
-
-impl PackedChanges {
-    /// The changes; `read` reads those that have blocks of their own.
-    pub(super) fn all(
-        &self,
-        seq: u64,
-        count: u64,
-        read: &mut ReadChanges<'_>,
-    ) -> Result<Vec<super::PackedChange>, &'static str> {
-        match self {
-            PackedChanges::Inline(changes) => Ok(changes.clone()),
-            PackedChanges::Blocks { offsets, root } => read(offsets, root, count, seq),
-        }
     }
 }
