@@ -7,7 +7,7 @@
     reader.py ARCHIVE dump FOLDER                       every version as FOLDER/N.source and FOLDER/N.canonical
 
 ARCHIVE is the folder that holds .backstory, or .backstory itself.
-Needs reader_layout.py beside it, Python 3.9 and two packages: pip install zstandard blake3
+Needs reader_layout.py and reader_packed.py beside it, Python 3.9 and two packages: pip install zstandard blake3
 Exit codes: 0 fine, 1 damaged or not found, 2 wrong usage, 6 the archive holds something this reader does not know.
 """
 from __future__ import annotations
@@ -26,9 +26,11 @@ from typing import Callable, Iterator, NamedTuple, Optional
 import zstandard
 from blake3 import blake3
 
+import reader_packed
 from reader_layout import Layout
 
 HEADER, OBJECT, CHANGES, COMMIT = 1, 2, 3, 4            # types of records
+OBJECT_BLOCK, COMMIT_BLOCK, CHANGE_BLOCK = 5, 6, 7      # of packed segments
 OPS = {1: "save", 2: "rollback", 3: "delete", 4: "undelete", 5: "rename", 6: "rename-away",
        7: "undo", 8: "redo", 9: "tag", 10: "tag-delete"}
 SAVE, DELETE, TAG = 1, 3, 9
@@ -141,7 +143,9 @@ class Archive:
         self.versions: list[Version] = []
         self.objects: dict[tuple[int, int], Object] = {}        # by seq and place in the batch
         self.first: dict[bytes, tuple[int, int]] = {}           # where an object stands first in the log
-        self.cache: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self.packed: dict[tuple[int, int], tuple[str, tuple[int, int]]] = {}    # segment and place of packed objects
+        self.blocks: dict[tuple[str, int], reader_packed.Block] = {}            # of objects, by segment and offset
+        self.cache: OrderedDict[tuple, bytes] = OrderedDict()
         self.names: dict[bytes, str] = {}                       # of paths, by key
         self.brought: dict[tuple[int, int], bytes] = {}         # ids of layouts, by commit and change
         self.layouts: dict[bytes, Layout] = {}
@@ -199,7 +203,10 @@ class Archive:
                 data, length = file.read_bytes(), segment["sealed_length"]
                 if len(data) != length:
                     self.report(name, min(len(data), length), f"does not end at its sealed length of {length}")
-                self.read_segment(name, data[:length], active=False)
+                if segment.get("packed"):
+                    self.read_packed(name, data[:length])
+                else:
+                    self.read_segment(name, data[:length], active=False)
             if following is None:
                 break
             if segment["last_commit"] != self.head.hex():
@@ -233,11 +240,79 @@ class Archive:
                 self.report(name, records[-1].start, error)
             pos = records[-1].end
 
+    def read_packed(self, name: str, data: bytes) -> None:
+        pos, groups = 0, {}
+        while pos < len(data):
+            try:
+                record = self.read_record(data, pos)
+            except Wrong as broken:
+                self.report(name, pos, broken)
+                pos = self.next_record(data, pos + 1)
+                continue
+            try:
+                if record.type == HEADER and record.body != self.identity:
+                    raise Wrong("the header record does not hold what archive.json does")
+                if record.type == OBJECT_BLOCK:
+                    self.blocks[name, pos] = reader_packed.object_block(Cursor(record.body), pos)
+                elif record.type == CHANGE_BLOCK:
+                    groups[pos] = record.body
+                elif record.type == COMMIT_BLOCK:
+                    self.read_commit_block(name, record, groups)
+                elif record.type != HEADER:
+                    raise Wrong("a record that no packed segment has")
+            except (ValueError, StopIteration) as error:
+                self.report(name, pos, error or "columns that do not fit together")
+            pos = record.end
+
+    def next_record(self, data: bytes, offset: int) -> int:
+        """Where a whole record begins behind damage: each but the header has the marker behind its type."""
+        pos = data.find(self.marker[1:], offset + 1)
+        while pos >= 0:
+            try:
+                self.read_record(data, pos - 1)
+                return pos - 1
+            except (Wrong, Unsupported):
+                pos = data.find(self.marker[1:], pos + 1)
+        return len(data)
+
+    def read_commit_block(self, name: str, record: Record, groups: dict[int, bytes]) -> None:
+        parent, commits = reader_packed.commit_block(Cursor(record.body), record.start, open_text)
+        for commit in commits:
+            changes, brought = commit.changes, 0
+            for offset in commit.blocks:
+                if offset not in groups:
+                    raise Wrong(f"the changes of commit {commit.seq} are missing")
+                place, more = reader_packed.change_block(Cursor(groups[offset]), offset, open_text)
+                if place != (commit.seq, len(changes), brought):
+                    raise Wrong("the records of changes do not follow each other")
+                changes = changes + more
+                brought += sum(spot is not None for _, spots in more for spot in spots)
+            if len(changes) != commit.count:
+                raise Wrong("a commit with another number of changes")
+            versions: list[Version] = []
+            leaves: list[bytes] = []
+            ordinal = 0
+            for number, (data, spots) in enumerate(changes):
+                version = self.take_change(Cursor(data), commit.seq, number, versions, leaves)
+                for id, spot in zip(filter(None, (version.id, version.source or version.brings)), spots):
+                    if spot is not None:
+                        self.packed[commit.seq, ordinal] = name, spot
+                        self.add_object((commit.seq, ordinal), Object(
+                            id, f"segment {name} offset {spot[0]}", 0, (commit.seq, ordinal), b""))
+                        ordinal += 1
+                    elif id not in self.first:
+                        self.problems.append(f"no record in front of commit {commit.seq} holds object {id.hex()}")
+            if commit.root and commit.root != merkle_root(leaves):
+                raise Wrong("the Merkle root does not hold")
+            self.add_commit(commit.seq, [parent, *commit.other_parents], commit.recorded, commit.time, commit.fields,
+                            versions, leaves)
+            parent = self.head
+
     def read_record(self, data: bytes, start: int) -> Record:
         try:
             cursor = Cursor(data, start)
             kind = cursor.take(1)[0]
-            if kind == COMMIT and cursor.take(4) != self.marker[1:]:
+            if kind in (COMMIT, OBJECT_BLOCK, COMMIT_BLOCK, CHANGE_BLOCK) and cursor.take(4) != self.marker[1:]:
                 raise Wrong("not a commit of this archive")
             body = cursor.take(cursor.uvar())
             checksum = self.keyed(data[start:cursor.pos])[:4 if kind == OBJECT else 8]
@@ -245,7 +320,7 @@ class Archive:
                 raise Wrong("the checksum does not hold")
         except Wrong as error:
             raise Wrong(f"the record is not whole: {error}", start) from None
-        if kind not in (HEADER, OBJECT, CHANGES, COMMIT):
+        if not HEADER <= kind <= CHANGE_BLOCK:
             raise Unsupported(f"a record at offset {start} has the unknown type {kind}")
         return Record(kind, body, start, cursor.pos)
 
@@ -255,6 +330,8 @@ class Archive:
         while records[-1].type in (OBJECT, CHANGES):
             records.append(self.read_record(data, records[-1].end))
         last = records[-1]
+        if last.type > COMMIT:
+            raise Wrong("a record of a packed segment", last.start)
         if last.type == HEADER and len(records) > 1:
             raise Wrong("a header record inside a batch", last.start)
         try:
@@ -309,6 +386,10 @@ class Archive:
                 raise Wrong("the fields are not in order")
             fields[tag] = cursor.take(cursor.uvar())
         versions, leaves = self.read_changes(segment, seq, unless(1, COUNT), cursor, records)
+        self.add_commit(seq, parents, recorded, time, fields, versions, leaves)
+
+    def add_commit(self, seq: int, parents: list[bytes], recorded: int, time: int, fields: dict[int, bytes],
+                   versions: list[Version], leaves: list[bytes]) -> None:
         field_bytes = b"".join(le64(tag) + le64(len(value)) + value for tag, value in fields.items())
         commit = Commit(
             derive("commit id", le64(len(parents)) + b"".join(parents) + le64(seq) + le64(recorded) + le64(time)
@@ -346,14 +427,7 @@ class Archive:
                 if [cursor.uvar() for _ in expected] != expected:
                     raise Wrong("a changes record is not in its place")
             for _ in range(here):
-                start = cursor.pos
-                version = read_change(cursor, seq, len(leaves))
-                if version.brings:
-                    self.brought[version.layout] = version.brings
-                leaves.append(derive("change leaf", cursor.data[start:cursor.pos]))
-                if version.op < TAG:
-                    self.name(version)
-                    versions.append(version)
+                version = self.take_change(cursor, seq, len(leaves), versions, leaves)
                 for id in filter(None, (version.id, version.source or version.brings)):
                     length = cursor.uvar()
                     if length == 0 and id not in self.first:
@@ -370,6 +444,18 @@ class Archive:
         if root and root != merkle_root(leaves):
             raise Wrong("the Merkle root does not hold")
         return versions, leaves
+
+    def take_change(self, cursor: Cursor, seq: int, number: int, versions: list[Version],
+                    leaves: list[bytes]) -> Version:
+        start = cursor.pos
+        version = read_change(cursor, seq, number)
+        if version.brings:
+            self.brought[version.layout] = version.brings
+        leaves.append(derive("change leaf", cursor.data[start:cursor.pos]))
+        if version.op < TAG:
+            self.name(version)
+            versions.append(version)
+        return version
 
     def name(self, version: Version) -> None:
         """Knows the path of a change by its key, and the key by its path."""
@@ -390,13 +476,16 @@ class Archive:
             base = (key[0] - cursor.uvar(), cursor.uvar())
             if base >= key:
                 raise Wrong(f"the object at {place} rests on a later one")
-        self.objects[key] = Object(id, place, encoding, base, record.body[cursor.pos:])
-        self.first.setdefault(id, key)
+        self.add_object(key, Object(id, place, encoding, base, record.body[cursor.pos:]))
+
+    def add_object(self, key: tuple[int, int], item: Object) -> None:
+        self.objects[key] = item
+        self.first.setdefault(item.id, key)
         if self.check_objects:
             try:
                 self.content(key)
             except Wrong as error:
-                self.problems.append(f"{place}: {error}")
+                self.problems.append(f"{item.place}: {error}")
 
     def content(self, key: tuple[int, int]) -> bytes:
         """The content of an object: down to a base that is known or stands alone, then up again."""
@@ -409,17 +498,42 @@ class Archive:
         content = self.cache.get(key, b"")
         for key in reversed(chain):
             item = self.objects[key]
-            if item.encoding:
+            if key in self.packed:
+                content = self.packed_content(*self.packed[key])
+            elif item.encoding:
                 content = decode_frame(item, content if item.encoding == DELTA else None)
             else:
                 content = item.payload
             if blake3(content).digest() != item.id:
                 raise Wrong(f"the object at {item.place} is not what its id says")
-            self.cache[key] = content
-            self.cached += len(content)
+            self.keep(key, content)
+        return content
+
+    def keep(self, key: tuple, content: bytes) -> None:
+        self.cache[key] = content
+        self.cached += len(content)
         while self.cached > CACHE_SIZE:
             self.cached -= len(self.cache.popitem(last=False)[1])
-        return content
+
+    def packed_content(self, segment: str, spot: tuple[int, int]) -> bytes:
+        """An object of a packed segment: decodes its block, and before that those it rests on."""
+        offset, number = spot
+        if (segment, offset) not in self.blocks:
+            raise Wrong(f"the block at segment {segment} offset {offset} is missing")
+        block = self.blocks[segment, offset]
+        content = self.cache.get((segment, offset))
+        if content is None:
+            content = block.payload
+            if block.encoding:
+                prefix = b"".join(self.packed_content(segment, base) for base in block.bases)
+                item = Object(b"", f"segment {segment} offset {offset}", 1, (0, 0), block.payload)
+                content = decode_frame(item, prefix if block.bases else None)
+            if len(content) != block.ends[-1]:
+                raise Wrong(f"the block at segment {segment} offset {offset} has another length than it says")
+            self.keep((segment, offset), content)
+        if number >= len(block.ends):
+            raise Wrong(f"the block at segment {segment} offset {offset} lacks an object")
+        return content[block.ends[number - 1] if number else 0:block.ends[number]]
 
     def object(self, key: tuple[int, int]) -> Object:
         if key not in self.objects:
@@ -507,6 +621,14 @@ def read_change(cursor: Cursor, seq: int, number: int) -> Version:
         cursor.uvar()
         cursor.text()
     return version
+
+
+def open_text(cursor: Cursor) -> Cursor:
+    """The text of a block of a packed segment."""
+    encoding, payload = cursor.take(1)[0], cursor.take(cursor.uvar())
+    if encoding > 1:
+        raise Unsupported(f"the text of a block has the unknown encoding {encoding}")
+    return Cursor(decode_frame(Object(b"", "a block's text", 1, (0, 0), payload), None) if encoding else payload)
 
 
 def decode_frame(item: Object, base: Optional[bytes]) -> bytes:

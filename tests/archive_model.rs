@@ -8,7 +8,7 @@ mod model;
 use std::sync::Arc;
 
 use backstory::storage::MemoryStorage;
-use backstory::{Archive, Change, Note, Result, Spec};
+use backstory::{Archive, Change, CompactOptions, Note, Result, Spec};
 use compare::{PATHS, TAGS, Written, compare};
 use model::{Answer, Model, TagState};
 use proptest::prelude::*;
@@ -34,6 +34,7 @@ enum Step {
     Reopen,
     LoseIndex,
     Reindex,
+    Compact,
     OtherHandle,
 }
 
@@ -68,6 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Reopen),
         1 => Just(Step::LoseIndex),
         1 => Just(Step::Reindex),
+        1 => Just(Step::Compact),
         2 => Just(Step::OtherHandle),
     ]
 }
@@ -269,6 +271,10 @@ fn take(step: &Step, archive: &Archive, model: &mut Model) {
         }
         Step::Reindex => {
             assert_eq!(archive.reindex().unwrap(), model.commits.len() as u64);
+            return;
+        }
+        Step::Compact => {
+            archive.compact(&CompactOptions::default()).unwrap();
             return;
         }
         Step::Reopen | Step::LoseIndex | Step::OtherHandle => return,
