@@ -476,21 +476,19 @@ impl Archive {
     pub fn stats(&self) -> Result<Stats> {
         let counts = self.engine.ask(|catalog| Ok(catalog.counts()?))?;
         let document_bytes = self.document_bytes()?;
+        let cursor = self.engine.view().cursor.clone();
         let mut log_bytes = 0;
-        let segments: Vec<u64> = self
-            .engine
-            .view()
-            .cursor
-            .manifest
-            .segments
-            .iter()
-            .map(|segment| segment.number)
-            .collect();
-        for number in segments {
-            let file = self.engine.reader.segment(number)?;
-            log_bytes += file
-                .len()
-                .map_err(|error| Error::io(format!("read {LOG_FOLDER}"), error))?;
+        for segment in &cursor.manifest.segments {
+            // Behind the last commit there may be room for the next ones.
+            log_bytes += match segment.number == cursor.segment {
+                true => cursor.offset,
+                false => self
+                    .engine
+                    .reader
+                    .segment(segment.number)?
+                    .len()
+                    .map_err(|error| Error::io(format!("read {LOG_FOLDER}"), error))?,
+            };
         }
         let index = self
             .engine

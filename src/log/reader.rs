@@ -211,16 +211,15 @@ impl LogReader {
             )
         };
         let len = usize::try_from(place.len).map_err(|_| beyond())?;
+        // The system takes offsets as signed numbers.
+        let end = place.offset.checked_add(place.len).ok_or_else(beyond)?;
+        i64::try_from(end).map_err(|_| beyond())?;
         // The length comes from a row that may be wrong: never reserve more than the file could hold.
         if place.len > READ_UNASKED {
             let size = file
                 .len()
                 .map_err(|e| Error::io(format!("read {}", name()), e))?;
-            if place
-                .offset
-                .checked_add(place.len)
-                .is_none_or(|end| end > size)
-            {
+            if end > size {
                 return Err(beyond());
             }
         }

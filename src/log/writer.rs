@@ -393,13 +393,15 @@ impl LogWriter {
 
     /// The room that there will be once the next batches have made some: zeros behind them, so that the commits that
     /// follow do not change the length of the file, which every sync would have to put on disk too. A writer of few
-    /// commits, or of large ones, makes none.
+    /// commits, of large ones, or of short segments makes none.
     fn more_room(&self, cursor: &Cursor, len: usize) -> Option<(u64, u64)> {
         let end = cursor.offset + len as u64;
         let there = self
             .room
             .is_some_and(|(segment, room)| segment == cursor.segment && end <= room);
-        let worth_it = self.appends >= ROOM_AFTER && (1..ROOM / 4).contains(&len);
+        let worth_it = self.appends >= ROOM_AFTER
+            && (1..ROOM / 4).contains(&len)
+            && self.segment_len >= 16 * ROOM as u64;
         (worth_it && !there).then_some((cursor.segment, end + ROOM as u64))
     }
 
