@@ -655,7 +655,7 @@ impl Drop for Engine {
             .writer
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        if !writer.has_room() {
+        if !writer.has_more_to_say() {
             return;
         }
         let Ok(Some(lock)) = self.storage.lock(Duration::ZERO) else {

@@ -223,9 +223,8 @@ impl<'a> ObjectReader<'a> {
 
     /// The same, its path as it stands in the record.
     pub fn stored_change(&self, seq: u64, number: u64) -> Result<LocatedChange, Fault> {
-        if let Some(changes) = self
-            .unwritten
-            .and_then(|unwritten| unwritten.changes.get(&seq))
+        if let Some(unwritten) = self.unwritten
+            && let Some(changes) = unwritten.changes.get(&seq)
         {
             let index = usize::try_from(number).unwrap_or(usize::MAX);
             let Some(stored) = changes.get(index) else {
@@ -235,6 +234,7 @@ impl<'a> ObjectReader<'a> {
             return Ok(LocatedChange {
                 stored: stored.clone(),
                 first_object,
+                segment: unwritten.segment,
             });
         }
         let place = match self.catalog.commit(seq)? {
@@ -260,7 +260,24 @@ impl<'a> ObjectReader<'a> {
 
     /// Where an object with this id is stored.
     pub fn find(&self, id: &ObjectId) -> Result<Option<ObjectAt>, Fault> {
-        let Some(first) = self.catalog.first_by_key(id.key())? else {
+        let first = self.catalog.first_by_key(id.key())?;
+        self.find_from(first, id)
+    }
+
+    /// The same, where no commit up to `seq` has the object.
+    pub fn find_since(&self, id: &ObjectId, seq: u64) -> Result<Option<ObjectAt>, Fault> {
+        match self.catalog.first_by_key_since(id.key(), seq)? {
+            Some(first) => self.find_from(first, id),
+            None => self.find(id),
+        }
+    }
+
+    fn find_from(
+        &self,
+        first: Option<VersionRow>,
+        id: &ObjectId,
+    ) -> Result<Option<ObjectAt>, Fault> {
+        let Some(first) = first else {
             return Ok(None);
         };
         if let Some(at) = stored_here(&self.change(&first)?, first.seq, id) {
@@ -575,7 +592,7 @@ impl<'a> ObjectReader<'a> {
         {
             let frame = delta::compress_delta(content, &base.bytes).map_err(failed)?;
             // Only a delta that is not small must be compared with what the object takes alone.
-            if frame.len() > content.len() / 8 {
+            if frame.len() > content.len() / 4 {
                 let whole = delta::compress(content).map_err(failed)?;
                 if frame.len() + frame.len() / 8 >= whole.len() {
                     return Ok(alone(whole));

@@ -566,7 +566,7 @@ impl Archive {
     ) -> Result<Option<CommitView>> {
         self.engine.ask(|catalog| {
             let mut taken_back = Vec::new();
-            let head = self.engine_head(catalog);
+            let head = catalog.newest_seq();
             for seq in (1..=head).rev() {
                 let Some(view) = self.commit_view(catalog, seq)? else {
                     continue;
@@ -582,14 +582,5 @@ impl Archive {
             }
             Ok(None)
         })
-    }
-
-    fn engine_head(&self, catalog: &Catalog<'_>) -> u64 {
-        let newest = catalog
-            .layers
-            .iter()
-            .filter_map(|layer| layer.newest_seq())
-            .max();
-        newest.unwrap_or(catalog.mark).max(catalog.mark)
     }
 }

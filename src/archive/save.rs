@@ -6,7 +6,7 @@ use super::Archive;
 use super::engine::{Engine, Fault};
 use super::objects::{ObjectAt, ObjectReader};
 use super::sources::{NewSource, SourceGuess};
-use super::transaction::{Draft, Guess, NewObject, Newest, Transaction};
+use super::transaction::{Draft, Guess, NewObject, Newest, Seen, Transaction};
 use super::version::{Change as Saved, Note, Status};
 use crate::canon::{self, CanonError, Form, NanMode};
 use crate::commit::{Change, Content, Fields, Op, SourceForm};
@@ -65,6 +65,8 @@ pub(crate) struct Prepared {
     file: bool,
     object: NewObject,
     source: Written,
+    /// What was newest when this was compressed.
+    seen: Option<Seen>,
 }
 
 /// How a document was written.
@@ -156,6 +158,7 @@ impl Prepared {
                 guess: None,
             },
             source,
+            seen: None,
         })
     }
 
@@ -164,6 +167,7 @@ impl Prepared {
         let reading = engine.reading();
         let guessed = engine.ask(|catalog| {
             let objects = ObjectReader::new(engine, catalog);
+            let head = catalog.newest_seq();
             let newest = match catalog.newest(&self.path)? {
                 None => None,
                 Some(row) => Some(Newest {
@@ -179,6 +183,7 @@ impl Prepared {
                 Ok(Some(Guess {
                     base,
                     reading,
+                    absent: head,
                     encoded: objects.encode(&new.bytes, base, &mut cached)?,
                 }))
             };
@@ -204,10 +209,16 @@ impl Prepared {
                     })
                 }
             };
-            Ok((object, source))
+            let seen = Seen {
+                seq: head,
+                reading,
+                newest,
+            };
+            Ok((seen, object, source))
         });
         // A guess that fails is made again under the lock, where the error counts.
-        if let Ok((object, source)) = guessed {
+        if let Ok((seen, object, source)) = guessed {
+            self.seen = Some(seen);
             self.object.guess = object;
             if let Written::Own(new) = &mut self.source {
                 new.guess = source;
@@ -256,7 +267,7 @@ pub(crate) fn plan(
         answers: Vec::new(),
     };
     for document in documents {
-        let newest = transaction.newest(&document.path)?;
+        let newest = transaction.newest_after(&document.path, document.seen.as_ref())?;
         conditions.check(&document.path, newest.as_ref())?;
         let before = newest.as_ref().map(|newest| newest.change().clone());
         let id = Some(document.object.id);

@@ -66,7 +66,7 @@ impl Transaction<'_> {
                 let taken = new_paths.insert(keys.path_key(path), path);
                 self.check_new_path(path, taken)?;
             }
-            let near = self.is_near(draft)?;
+            let near = self.is_near(draft);
             if near && self.may_stand_by_key(&draft.change.path)? {
                 change.change.key = Some(keys.path_key(&draft.change.path));
             }
@@ -138,17 +138,16 @@ impl Transaction<'_> {
 
     /// Is the path's previous version close by, so that this one may refer to what was said there? Each segment says
     /// everything itself, and every few versions it is said again: damage must not cost more than it hits.
-    fn is_near(&self, draft: &Draft) -> Result<bool, Fault> {
+    fn is_near(&self, draft: &Draft) -> bool {
         let Some(before) = &draft.before else {
-            return Ok(false);
+            return false;
         };
         if !matches!(draft.change.op, Op::Save | Op::Rollback)
             || draft.change.version.is_multiple_of(SPELL_EVERY)
         {
-            return Ok(false);
+            return false;
         }
-        let row = self.with(|objects| Ok(objects.catalog.commit(before.row.seq)?))?;
-        Ok(row.is_some_and(|row| row.segment == self.unwritten.segment))
+        before.located.segment == self.unwritten.segment
     }
 
     /// Can a change of this path have its key instead of its name?
@@ -227,15 +226,23 @@ impl Transaction<'_> {
         base: Option<ObjectAt>,
         new_ids: &mut HashMap<ObjectId, u64>,
     ) -> Result<u64, Fault> {
-        if new_ids.contains_key(&object.id)
-            || self.with(|objects| objects.find(&object.id))?.is_some()
-        {
+        let reading = self.engine.reading();
+        let guess = object
+            .guess
+            .as_ref()
+            .filter(|guess| guess.reading == reading);
+        let known = new_ids.contains_key(&object.id)
+            || self
+                .with(|objects| match guess {
+                    Some(guess) => objects.find_since(&object.id, guess.absent),
+                    None => objects.find(&object.id),
+                })?
+                .is_some();
+        if known {
             return Ok(0);
         }
-        let encoded = match &object.guess {
-            Some(guess) if guess.base == base && guess.reading == self.engine.reading() => {
-                guess.encoded.clone()
-            }
+        let encoded = match guess {
+            Some(guess) if guess.base == base => guess.encoded.clone(),
             _ => {
                 let mut cached = |at| self.engine.lock_cache().get(at);
                 self.with(|objects| objects.encode(&object.bytes, base, &mut cached))?

@@ -113,7 +113,18 @@ pub(crate) struct Guess {
     pub base: Option<ObjectAt>,
     /// Of which reading of the log: after another the same place may hold another object.
     pub reading: u64,
+    /// No commit up to this one has the object.
+    pub absent: u64,
     pub encoded: Encoded,
+}
+
+/// What was newest of a path before the lock was taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// In the log up to this commit, of this reading of it.
+    pub seq: u64,
+    pub reading: u64,
+    pub newest: Option<Newest>,
 }
 
 /// A change to be staged.
@@ -243,6 +254,18 @@ impl Transaction<'_> {
                 row,
             })),
         })
+    }
+
+    /// The same, where it was looked up before.
+    pub fn newest_after(&self, path: &str, seen: Option<&Seen>) -> Result<Option<Newest>, Fault> {
+        if let Some(seen) = seen
+            && seen.reading == self.engine.reading()
+            && self.with(|objects| Ok(objects.catalog.has_changed_since(path, seen.seq)))?
+                == Some(false)
+        {
+            return Ok(seen.newest.clone());
+        }
+        self.newest(path)
     }
 
     /// One version of a path.
@@ -447,7 +470,7 @@ impl Engine {
                 self.forget_objects_from(cursor.head.seq + 1);
                 return Err(Box::new(move || failed.error()));
             }
-            writer.leave_note(&*lock);
+            writer.leave_note_if_short(&*lock);
             (cursor, head, rows, bytes.len() as u64)
         };
         // From here on everything is on disk: trouble with the view is for the next operation to meet.

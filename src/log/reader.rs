@@ -37,6 +37,7 @@ pub(crate) struct LocatedChange {
     pub stored: StoredChange,
     /// How many object records of the batch are in front of this change's.
     pub first_object: u64,
+    pub segment: u64,
 }
 
 /// Which MANIFEST was read. The file stays open, for the inode of one that is gone may be given to a later one.
@@ -307,6 +308,7 @@ impl LogReader {
             Some(LocatedChange {
                 stored,
                 first_object: first_object.saturating_add(objects),
+                segment: place.segment,
             })
         };
         match &record.changes {

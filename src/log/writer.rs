@@ -166,6 +166,14 @@ impl LogWriter {
         }
     }
 
+    /// Tells later writers how far the log is known to be on disk, unless this one is likely to write on: then it says
+    /// so at its end, and whoever comes before writes the newest batch again.
+    pub fn leave_note_if_short(&self, lock: &dyn StorageLock) {
+        if self.appends <= ROOM_AFTER {
+            self.leave_note(lock);
+        }
+    }
+
     /// Tells later writers how far the log is known to be on disk. Failing is no harm.
     pub fn leave_note(&self, lock: &dyn StorageLock) {
         let Some((segment, offset)) = self.synced else {
@@ -419,9 +427,9 @@ impl LogWriter {
         }
     }
 
-    /// Has this writer made room that it should give back?
-    pub fn has_room(&self) -> bool {
-        self.room.is_some()
+    /// Has this writer made room that it should give back, or a note to leave?
+    pub fn has_more_to_say(&self) -> bool {
+        self.room.is_some() || (self.appends > ROOM_AFTER && self.synced.is_some())
     }
 
     /// Makes sure that all commits up to the cursor are on disk.
