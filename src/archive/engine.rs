@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::Settings;
-use super::objects::ContentCache;
+use super::objects::{ChangeCache, ContentCache};
 use super::sources::LayoutCache;
 use super::transaction::Queue;
 use crate::error::{Error, Result};
@@ -99,6 +99,7 @@ pub(crate) struct Engine {
     pub queue: Queue,
     pub cache: Mutex<ContentCache>,
     pub layouts: LayoutCache,
+    pub changes: ChangeCache,
     /// Building the index anew did not help: the log itself is damaged, and each doubt need not be paid for again.
     damaged: AtomicBool,
     /// Goes up when the log turns out to be another than the one that was read.
@@ -148,6 +149,7 @@ impl Engine {
             queue: Queue::default(),
             cache: Mutex::default(),
             layouts: LayoutCache::default(),
+            changes: ChangeCache::default(),
             damaged: AtomicBool::new(false),
             reading: AtomicU64::new(0),
             notices: Mutex::new(notices),
@@ -244,6 +246,7 @@ impl Engine {
     pub fn forget_objects_from(&self, seq: u64) {
         self.lock_cache().forget_from(seq);
         self.layouts.forget_from(seq);
+        self.changes.forget_from(seq);
     }
 
     pub fn lock_cache(&self) -> MutexGuard<'_, ContentCache> {
@@ -469,6 +472,11 @@ impl Engine {
     /// is built anew and the question asked once more.
     pub fn ask<T>(&self, question: impl Fn(&Catalog<'_>) -> Result<T, Fault>) -> Result<T> {
         self.refresh()?;
+        self.ask_as_is(question)
+    }
+
+    /// The same without looking for what has come since: for what will be looked at again under the lock.
+    pub fn ask_as_is<T>(&self, question: impl Fn(&Catalog<'_>) -> Result<T, Fault>) -> Result<T> {
         let fault = {
             let view = self.view();
             match question(&self.catalog(&view)) {

@@ -1,7 +1,9 @@
 //! The archive: create, open, save, load, history, resolve, rollback.
 
+mod ahead;
 mod edit;
 mod engine;
+mod guess;
 mod history;
 mod objects;
 mod query;
@@ -21,7 +23,7 @@ use serde_json::{Value, json};
 pub use edit::Edit;
 pub(crate) use engine::{Engine, Fault, mark_of};
 pub use history::{History, HistoryQuery};
-pub(crate) use objects::{ContentCache, ObjectAt, ObjectReader, doubt};
+pub(crate) use objects::{ChangeCache, ContentCache, ObjectAt, ObjectReader, doubt};
 pub use query::Loaded;
 pub use restore::{Restored, Rollback, Undo};
 pub use save::{Batch, Document, Save};

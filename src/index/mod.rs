@@ -403,6 +403,7 @@ mod tests {
             object_key: None,
             source_key: None,
             layout_key: None,
+            place: None,
         }
     }
 

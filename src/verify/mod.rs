@@ -8,7 +8,7 @@ mod objects;
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::archive::{Archive, Fault, LayoutCache, ObjectReader};
+use crate::archive::{Archive, ChangeCache, Fault, LayoutCache, ObjectReader};
 use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId, PathKey};
@@ -123,6 +123,7 @@ struct Checker<'a> {
     names: Names,
     /// Not the archive's: what it has read may be other bytes now.
     layouts: LayoutCache,
+    changes: ChangeCache,
     nothing: Recent,
 }
 
@@ -147,6 +148,7 @@ impl<'a> Checker<'a> {
             lost: Vec::new(),
             names: Names::default(),
             layouts: LayoutCache::default(),
+            changes: ChangeCache::default(),
             nothing: Recent::default(),
         })
     }
@@ -240,6 +242,7 @@ impl<'a> Checker<'a> {
         let catalog = Catalog::new(keys, &self.index, mark, vec![&self.nothing]);
         question(&ObjectReader {
             layouts: &self.layouts,
+            changes: &self.changes,
             ..ObjectReader::new(&self.archive.engine, &catalog)
         })
     }
