@@ -1,34 +1,19 @@
 //! A batch, whose documents threads compress ahead, makes the same archive as one commit after the other.
 
-mod support;
-
-use std::sync::Arc;
-
-use backstory::storage::MemoryStorage;
 use backstory::verify::{VerifyOptions, verify};
 use backstory::{Archive, Document, HistoryQuery, Status};
 use proptest::prelude::*;
 
-use support::files_of;
-
 /// One commit: its documents by path.
 type Commit = Vec<(String, String)>;
 
-fn add(archive: &Archive, commit: &Commit) -> backstory::Save<'static> {
-    // The archive of a test lives as long as the test.
-    let archive: &'static Archive = Box::leak(Box::new(archive.clone()));
+fn add<'a>(archive: &'a Archive, commit: &Commit) -> backstory::Save<'a> {
     let mut save = archive.save();
     for (path, document) in commit {
         save.add(path, Document::source(document.as_bytes()))
             .unwrap();
     }
     save
-}
-
-fn archive() -> (Arc<MemoryStorage>, Archive) {
-    let storage = Arc::new(MemoryStorage::new());
-    let archive = Archive::create_on(storage.clone()).unwrap();
-    (storage, archive)
 }
 
 /// Path, version, object and source of every version, oldest first.
@@ -59,10 +44,9 @@ fn statuses(answers: &[Vec<backstory::Change>]) -> Vec<Vec<(String, u64, Status)
         .collect()
 }
 
-/// `slack` is how many hundredths a batch may take more: of a path that is first met in it little is known ahead.
-fn same(history: &[Commit], before: usize, slack: usize) {
-    let (one_storage, one_by_one) = archive();
-    let (all_storage, at_once) = archive();
+fn same(history: &[Commit], before: usize) {
+    let one_by_one = Archive::in_memory().unwrap();
+    let at_once = Archive::in_memory().unwrap();
     for commit in &history[..before] {
         add(&one_by_one, commit).commit().unwrap();
         add(&at_once, commit).commit().unwrap();
@@ -76,12 +60,11 @@ fn same(history: &[Commit], before: usize, slack: usize) {
     assert_eq!(statuses(&batch.commit().unwrap()), statuses(&answers));
     assert_eq!(versions(&at_once), versions(&one_by_one));
     assert!(verify(&at_once, &VerifyOptions::default()).unwrap().ok);
-    drop((one_by_one, at_once));
-    let len = |storage: &MemoryStorage| files_of(storage)["log/00000001.seg"].len();
     // Times and the distances to what is synced differ by a few bytes a commit.
-    let (one, all) = (len(&one_storage), len(&all_storage));
+    let len = |archive: &Archive| archive.stats().unwrap().log_bytes as usize;
+    let (one, all) = (len(&one_by_one), len(&at_once));
     assert!(
-        all <= one + one * slack / 100 + 4 * history.len(),
+        all <= one + one / 100 + 4 * history.len(),
         "{all} bytes at once, {one} one by one"
     );
 }
@@ -118,7 +101,7 @@ proptest! {
 
     #[test]
     fn a_batch_is_the_same_as_its_commits(history in commits(), part in 0..100usize) {
-        same(&history, history.len() * part / 100, 10);
+        same(&history, history.len() * part / 100);
     }
 }
 
@@ -127,5 +110,5 @@ fn a_long_chain_in_one_batch() {
     let history: Vec<Commit> = (0..1100)
         .map(|n| vec![("sensors.json".to_owned(), text(40, n, 1))])
         .collect();
-    same(&history, 5, 1);
+    same(&history, 5);
 }
