@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::Settings;
-use super::objects::ContentCache;
+use super::objects::{ChangeCache, ContentCache};
 use super::sources::LayoutCache;
 use super::transaction::Queue;
 use crate::error::{Error, Result};
@@ -102,6 +102,7 @@ pub(crate) struct Engine {
     pub queue: Queue,
     pub cache: Mutex<ContentCache>,
     pub layouts: LayoutCache,
+    pub changes: ChangeCache,
     /// Building the index anew did not help: the log itself is damaged, and each doubt need not be paid for again.
     damaged: AtomicBool,
     /// Goes up when the log turns out to be another than the one that was read.
@@ -151,6 +152,7 @@ impl Engine {
             queue: Queue::default(),
             cache: Mutex::default(),
             layouts: LayoutCache::default(),
+            changes: ChangeCache::default(),
             damaged: AtomicBool::new(false),
             reading: AtomicU64::new(0),
             notices: Mutex::new(notices),
@@ -233,6 +235,8 @@ impl Engine {
     /// stay.
     fn take_new_list(&self, view: &mut View) -> Result<()> {
         let head = view.cursor.head;
+        // These say in which segment they stand.
+        self.changes.forget_from(0);
         let fresh = self.load_view(None)?;
         let known = head.seq == 0 || self.has_commit(&fresh, head.seq, &head.commit);
         *view = fresh;
@@ -277,6 +281,7 @@ impl Engine {
     pub fn forget_objects_from(&self, seq: u64) {
         self.lock_cache().forget_from(seq);
         self.layouts.forget_from(seq);
+        self.changes.forget_from(seq);
     }
 
     pub fn lock_cache(&self) -> MutexGuard<'_, ContentCache> {
@@ -535,9 +540,14 @@ impl Engine {
     /// Asks the catalog, after bringing it up to date. Where a row contradicts the log or the index fails, the index
     /// is built anew and the question asked once more.
     pub fn ask<T>(&self, question: impl Fn(&Catalog<'_>) -> Result<T, Fault>) -> Result<T> {
+        self.refresh()?;
+        self.ask_as_is(question)
+    }
+
+    /// The same without looking for what has come since: for what will be looked at again under the lock.
+    pub fn ask_as_is<T>(&self, question: impl Fn(&Catalog<'_>) -> Result<T, Fault>) -> Result<T> {
         let mut tries = 0;
         let fault = loop {
-            self.refresh()?;
             let (fault, repacked) = {
                 let view = self.view();
                 match question(&self.catalog(&view)) {
@@ -550,6 +560,7 @@ impl Engine {
             if tries > MAX_REPACKED || !self.was_repacked_since(repacked) {
                 break fault;
             }
+            self.refresh()?;
         };
         match fault {
             Fault::Doubt(error) if self.damaged.load(Ordering::SeqCst) => Err(error),
@@ -738,7 +749,7 @@ impl Drop for Engine {
             .writer
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        if !writer.has_room() {
+        if !writer.has_more_to_say() {
             return;
         }
         let Ok(Some(lock)) = self.storage.lock(Duration::ZERO) else {

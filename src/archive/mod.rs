@@ -1,8 +1,10 @@
 //! The archive: create, open, save, load, history, resolve, rollback.
 
+mod ahead;
 mod compact;
 mod edit;
 mod engine;
+mod guess;
 mod history;
 mod objects;
 mod query;
@@ -23,7 +25,7 @@ pub use compact::{CompactOptions, Compacted};
 pub use edit::Edit;
 pub(crate) use engine::{Engine, Fault, mark_of};
 pub use history::{History, HistoryQuery};
-pub(crate) use objects::{ContentCache, ObjectAt, ObjectReader, doubt};
+pub(crate) use objects::{ChangeCache, ContentCache, ObjectAt, ObjectReader, doubt};
 pub use query::Loaded;
 pub use restore::{Restored, Rollback, Undo};
 pub use save::{Batch, Document, Save};

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::engine::{Engine, Fault};
 use super::sources::LayoutCache;
@@ -10,7 +10,7 @@ use super::transaction::Newest;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, VersionRow};
-use crate::log::delta::{self, FrameError, Packed};
+use crate::log::delta::{self, Packed};
 use crate::log::format::*;
 use crate::log::packed::Spot;
 use crate::log::reader::{LocatedChange, LogReader, RecordPlace, segment_file};
@@ -55,7 +55,45 @@ pub(crate) enum Packing {
     Delta { base: ObjectAt, frame: Vec<u8> },
 }
 
+impl ObjectAt {
+    /// In front of every commit.
+    pub const NOWHERE: ObjectAt = ObjectAt { seq: 0, ordinal: 0 };
+}
+
+impl Content {
+    /// May an object rest on this one?
+    pub fn can_carry(&self, content: &[u8]) -> bool {
+        delta::can_reach(self.bytes.len(), content.len())
+            && self.load_len + content.len() as u64 <= MAX_LOAD_LEN
+    }
+}
+
 impl Encoded {
+    pub fn alone(content: &[u8], packed: Packed) -> Encoded {
+        Encoded {
+            packing: Packing::Alone(packed),
+            k: 0,
+            load_len: content.len() as u64,
+        }
+    }
+
+    /// The object behind `base` in its chain.
+    pub fn delta(content: &[u8], base: &Content, at: ObjectAt, frame: Vec<u8>) -> Encoded {
+        Encoded {
+            packing: Packing::Delta { base: at, frame },
+            k: base.k + 1,
+            load_len: base.load_len + content.len() as u64,
+        }
+    }
+
+    /// The same frame over the same content, which stands here.
+    pub fn based_on(mut self, at: ObjectAt) -> Encoded {
+        if let Packing::Delta { base, .. } = &mut self.packing {
+            *base = at;
+        }
+        self
+    }
+
     /// The record of this object in commit `seq`.
     pub fn record(&self, seq: u64) -> ObjectRecord<'_> {
         match &self.packing {
@@ -188,6 +226,33 @@ pub(crate) struct ObjectReader<'a> {
     pub layouts: &'a LayoutCache,
     /// Which reading of the log is asked.
     pub reading: u64,
+    pub changes: &'a ChangeCache,
+}
+
+/// Changes kept; when there are more, all are forgotten.
+const MAX_CHANGES: usize = 8192;
+
+/// Changes that were read, by the numbers of their commit and of the change in it. Each was checked when it was read.
+#[derive(Debug, Default)]
+pub(crate) struct ChangeCache(Mutex<HashMap<(u64, u64), LocatedChange>>);
+
+impl ChangeCache {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(u64, u64), LocatedChange>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn put(&self, at: (u64, u64), change: &LocatedChange) {
+        let mut changes = self.lock();
+        if changes.len() >= MAX_CHANGES {
+            changes.clear();
+        }
+        changes.insert(at, change.clone());
+    }
+
+    /// Forgets the changes of commits from this number on.
+    pub fn forget_from(&self, seq: u64) {
+        self.lock().retain(|(at, _), _| *at < seq);
+    }
 }
 
 impl<'a> ObjectReader<'a> {
@@ -198,6 +263,7 @@ impl<'a> ObjectReader<'a> {
             unwritten: None,
             layouts: &engine.layouts,
             reading: engine.reading(),
+            changes: &engine.changes,
         }
     }
 
@@ -222,9 +288,8 @@ impl<'a> ObjectReader<'a> {
 
     /// The same, its path as it stands in the record.
     pub fn stored_change(&self, seq: u64, number: u64) -> Result<LocatedChange, Fault> {
-        if let Some(changes) = self
-            .unwritten
-            .and_then(|unwritten| unwritten.changes.get(&seq))
+        if let Some(unwritten) = self.unwritten
+            && let Some(changes) = unwritten.changes.get(&seq)
         {
             let index = usize::try_from(number).unwrap_or(usize::MAX);
             let Some(stored) = changes.get(index) else {
@@ -234,7 +299,11 @@ impl<'a> ObjectReader<'a> {
             return Ok(LocatedChange {
                 stored: stored.clone(),
                 first_object,
+                segment: unwritten.segment,
             });
+        }
+        if let Some(known) = self.changes.lock().get(&(seq, number)) {
+            return Ok(known.clone());
         }
         let place = match self.catalog.commit(seq)? {
             Some(row) if row.record_len > 0 => row.place(),
@@ -254,12 +323,31 @@ impl<'a> ObjectReader<'a> {
                 "the index has commit {seq} in another place"
             )));
         }
-        Ok(self.reader.change(place, &record, number)?)
+        let located = self.reader.change(place, &record, number)?;
+        self.changes.put((seq, number), &located);
+        Ok(located)
     }
 
     /// Where an object with this id is stored.
     pub fn find(&self, id: &ObjectId) -> Result<Option<ObjectAt>, Fault> {
-        let Some(first) = self.catalog.first_by_key(id.key())? else {
+        let first = self.catalog.first_by_key(id.key())?;
+        self.find_from(first, id)
+    }
+
+    /// The same, where no commit up to `seq` has the object.
+    pub fn find_since(&self, id: &ObjectId, seq: u64) -> Result<Option<ObjectAt>, Fault> {
+        match self.catalog.first_by_key_since(id.key(), seq)? {
+            Some(first) => self.find_from(first, id),
+            None => self.find(id),
+        }
+    }
+
+    fn find_from(
+        &self,
+        first: Option<VersionRow>,
+        id: &ObjectId,
+    ) -> Result<Option<ObjectAt>, Fault> {
+        let Some(first) = first else {
             return Ok(None);
         };
         if let Some(at) = stored_here(&self.change(&first)?, first.seq, id) {
@@ -580,37 +668,24 @@ impl<'a> ObjectReader<'a> {
         before: Option<ObjectAt>,
         cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
     ) -> Result<Encoded, Fault> {
-        let alone = |packed| Encoded {
-            packing: Packing::Alone(packed),
-            k: 0,
-            load_len: content.len() as u64,
-        };
-        let failed = |error: FrameError| {
-            Fault::Error(Error::io(
-                "compress",
-                std::io::Error::other(error.to_string()),
-            ))
-        };
-        if let Some(at) = before
-            && let Some((at, base, k)) = self.base_for(at, cached)
-            && delta::can_reach(base.bytes.len(), content.len())
-            && base.load_len + content.len() as u64 <= MAX_LOAD_LEN
-        {
-            let frame = delta::compress_delta(content, &base.bytes).map_err(failed)?;
-            // Only a delta that is not small must be compared with what the object takes alone.
-            if frame.len() > content.len() / 8 {
-                let whole = delta::compress(content).map_err(failed)?;
-                if frame.len() + frame.len() / 8 >= whole.len() {
-                    return Ok(alone(whole));
+        match before.and_then(|at| self.base_for(at, cached)) {
+            Some((at, base, k)) => {
+                let mut encoded = Encoded::over(content, &base, at)?;
+                if encoded.k > 0 {
+                    encoded.k = k;
                 }
+                Ok(encoded)
             }
-            return Ok(Encoded {
-                packing: Packing::Delta { base: at, frame },
-                k,
-                load_len: base.load_len + content.len() as u64,
-            });
+            None => {
+                let packed = delta::compress(content).map_err(|error| {
+                    Fault::Error(Error::io(
+                        "compress",
+                        std::io::Error::other(error.to_string()),
+                    ))
+                })?;
+                Ok(Encoded::alone(content, packed))
+            }
         }
-        Ok(alone(delta::compress(content).map_err(failed)?))
     }
 
     /// The document that the path's previous version has: what a new one may rest on.
@@ -632,10 +707,11 @@ impl<'a> ObjectReader<'a> {
         if k >= KEYFRAME_EVERY {
             return None;
         }
-        if !k.is_multiple_of(ANCHOR_EVERY) {
+        let every = delta::anchor_every(before.bytes.len());
+        let Some(target) = delta::anchor_base(k, every) else {
             return Some((at, before, k));
-        }
-        let anchor = self.anchor(at, delta::anchor_base(k)).ok()??;
+        };
+        let anchor = self.anchor(at, target).ok()??;
         let (content, _) = self.content(anchor, cached).ok()?;
         Some((anchor, content, k))
     }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::id::{CommitId, HexPrefix, ObjectId};
 use crate::index::{Catalog, VersionRow};
 use crate::log::format::LOG_FOLDER;
+use crate::log::reader::LocatedChange;
 use crate::pointer::{self, Pointer};
 use crate::revision::Spec;
 
@@ -21,7 +22,14 @@ use crate::revision::Spec;
 pub struct Loaded {
     version: Version,
     canonical: Arc<[u8]>,
-    source: Option<Arc<[u8]>>,
+    source: Option<Source>,
+}
+
+/// The bytes of a source: an object, or what a layout has made.
+#[derive(Clone, Debug)]
+enum Source {
+    Object(Arc<[u8]>),
+    Rendered(Arc<Vec<u8>>),
 }
 
 impl Loaded {
@@ -38,9 +46,18 @@ impl Loaded {
     /// The bytes as they were saved; the pretty form where the document came without bytes of its own.
     pub fn source(&self) -> Vec<u8> {
         match (&self.source, self.version.form) {
-            (Some(source), _) => source.to_vec(),
+            (Some(Source::Object(source)), _) => source.to_vec(),
+            (Some(Source::Rendered(source)), _) => source.to_vec(),
             (None, SourceForm::Canonical) => self.canonical.to_vec(),
             _ => self.render(Form::Pretty),
+        }
+    }
+
+    /// The same, without a copy where that can be.
+    pub fn into_source(self) -> Vec<u8> {
+        match self.source {
+            Some(Source::Rendered(source)) => Arc::unwrap_or_clone(source),
+            _ => self.source(),
         }
     }
 
@@ -64,20 +81,32 @@ impl Archive {
         catalog: &Catalog<'_>,
         row: &VersionRow,
     ) -> Result<Version, Fault> {
-        let place = match catalog.commit(row.seq)? {
-            Some(commit) if commit.record_len > 0 => commit.place(),
-            _ => return Err(doubt(format!("the index lacks commit {}", row.seq))),
+        self.read_version(catalog, row).map(|(version, _)| version)
+    }
+
+    /// The same, with the change that made it.
+    fn read_version(
+        &self,
+        catalog: &Catalog<'_>,
+        row: &VersionRow,
+    ) -> Result<(Version, LocatedChange), Fault> {
+        let place = match row.place {
+            Some(place) => Some(place),
+            None => catalog.commit(row.seq)?.map(|commit| commit.place()),
         };
+        let place = place.filter(|place| place.record_len > 0);
+        let place = place.ok_or_else(|| doubt(format!("the index lacks commit {}", row.seq)))?;
         let record = self.engine.reader.commit(place)?;
         let located = self.engine.reader.change(place, &record, row.change)?;
-        let mut change = located.stored.change;
+        let mut change = located.stored.change.clone();
         if record.seq != row.seq || !row.agrees(&mut change, self.engine.reader.keys()) {
             return Err(doubt(format!(
                 "the index has {}@{} in another place",
                 row.path, row.version
             )));
         }
-        Ok(Version::new(&record, record.id(), row.change, &change))
+        let version = Version::new(&record, record.id(), row.change, &change);
+        Ok((version, located))
     }
 
     /// A commit; `None` where damage has taken it.
@@ -153,6 +182,12 @@ impl Archive {
     pub fn resolve(&self, path: &str, spec: &Spec) -> Result<Version> {
         self.engine.ask(|catalog| {
             let missing = |message: String| Fault::Error(Error::NotFound(message));
+            // Mostly there is one of that number: then what is newest need not be known.
+            if let Spec::Number(number) = spec
+                && let Some(row) = catalog.version(path, *number)?
+            {
+                return self.resolved(catalog, &row);
+            }
             let Some(newest) = catalog.newest(path)? else {
                 return Err(missing(format!("no version of {path}")));
             };
@@ -184,8 +219,17 @@ impl Archive {
                     newest.version
                 )));
             };
-            self.version_of(catalog, &row)
+            self.resolved(catalog, &row)
         })
+    }
+
+    fn resolved(&self, catalog: &Catalog<'_>, row: &VersionRow) -> Result<Version, Fault> {
+        let (version, located) = self.read_version(catalog, row)?;
+        // What is asked for next is mostly its document.
+        self.engine
+            .changes
+            .put((version.seq, version.change), &located);
+        Ok(version)
     }
 
     fn tagged(
@@ -287,12 +331,12 @@ impl Archive {
             let source = match version.form {
                 SourceForm::Object(id) => {
                     let at = objects.locate(&located, version.seq, &id)?;
-                    Some(objects.checked(at, &id, cache)?)
+                    Some(Source::Object(objects.checked(at, &id, cache)?))
                 }
                 SourceForm::LaidOut { check, layout } => {
                     let kept = (check, layout);
                     let source = objects.laid_out(&canonical, version.nan, kept, version.seq)?;
-                    Some(source.into())
+                    Some(Source::Rendered(Arc::new(source)))
                 }
                 SourceForm::None | SourceForm::Canonical | SourceForm::Pretty => None,
             };
@@ -476,21 +520,19 @@ impl Archive {
     pub fn stats(&self) -> Result<Stats> {
         let counts = self.engine.ask(|catalog| Ok(catalog.counts()?))?;
         let document_bytes = self.document_bytes()?;
+        let cursor = self.engine.view().cursor.clone();
         let mut log_bytes = 0;
-        let segments: Vec<u64> = self
-            .engine
-            .view()
-            .cursor
-            .manifest
-            .segments
-            .iter()
-            .map(|segment| segment.number)
-            .collect();
-        for number in segments {
-            let file = self.engine.reader.segment(number)?;
-            log_bytes += file
-                .len()
-                .map_err(|error| Error::io(format!("read {LOG_FOLDER}"), error))?;
+        for segment in &cursor.manifest.segments {
+            // Behind the last commit there may be room for the next ones.
+            log_bytes += match segment.number == cursor.segment {
+                true => cursor.offset,
+                false => self
+                    .engine
+                    .reader
+                    .segment(segment.number)?
+                    .len()
+                    .map_err(|error| Error::io(format!("read {LOG_FOLDER}"), error))?,
+            };
         }
         let index = self
             .engine
@@ -568,7 +610,7 @@ impl Archive {
     ) -> Result<Option<CommitView>> {
         self.engine.ask(|catalog| {
             let mut taken_back = Vec::new();
-            let head = self.engine_head(catalog);
+            let head = catalog.newest_seq();
             for seq in (1..=head).rev() {
                 let Some(view) = self.commit_view(catalog, seq)? else {
                     continue;
@@ -584,14 +626,5 @@ impl Archive {
             }
             Ok(None)
         })
-    }
-
-    fn engine_head(&self, catalog: &Catalog<'_>) -> u64 {
-        let newest = catalog
-            .layers
-            .iter()
-            .filter_map(|layer| layer.newest_seq())
-            .max();
-        newest.unwrap_or(catalog.mark).max(catalog.mark)
     }
 }

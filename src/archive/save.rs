@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use super::Archive;
-use super::engine::{Engine, Fault};
-use super::objects::{ObjectAt, ObjectReader};
-use super::sources::{NewSource, SourceGuess};
-use super::transaction::{Draft, Guess, NewObject, Newest, Transaction};
+use super::ahead::{AHEAD_FROM, Ahead};
+use super::engine::Fault;
+use super::guess::guess;
+use super::sources::NewSource;
+use super::transaction::{Draft, NewObject, Newest, Seen, Transaction};
 use super::version::{Change as Saved, Note, Status};
 use crate::canon::{self, CanonError, Form, NanMode};
 use crate::commit::{Change, Content, Fields, Op, SourceForm};
@@ -61,10 +62,12 @@ impl Document {
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     pub path: String,
-    nan: bool,
+    pub nan: bool,
     file: bool,
-    object: NewObject,
+    pub object: NewObject,
     source: Written,
+    /// What was newest when this was compressed.
+    pub seen: Option<Seen>,
 }
 
 /// How a document was written.
@@ -156,62 +159,15 @@ impl Prepared {
                 guess: None,
             },
             source,
+            seen: None,
         })
     }
 
-    /// Compresses against what is newest now, so that under the lock it is done unless another writer comes between.
-    fn guess(&mut self, engine: &Engine) {
-        let reading = engine.reading();
-        let guessed = engine.ask(|catalog| {
-            let objects = ObjectReader::new(engine, catalog);
-            let newest = match catalog.newest(&self.path)? {
-                None => None,
-                Some(row) => Some(Newest {
-                    located: objects.change(&row)?,
-                    row,
-                }),
-            };
-            let guess_of = |new: &NewObject, base: Option<ObjectAt>| -> Result<_, Fault> {
-                if objects.find(&new.id)?.is_some() {
-                    return Ok(None);
-                }
-                let mut cached = |at| engine.lock_cache().get(at);
-                Ok(Some(Guess {
-                    base,
-                    reading,
-                    encoded: objects.encode(&new.bytes, base, &mut cached)?,
-                }))
-            };
-            let before = newest.as_ref().and_then(|newest| newest.change().content);
-            let object = match before {
-                Some(content) if content.object == self.object.id => None,
-                _ => guess_of(&self.object, objects.base_of_document(newest.as_ref()))?,
-            };
-            let source = match self.source.own() {
-                None => None,
-                Some(source) => {
-                    let mut plan = objects.plan_source(source, &self.object, self.nan, before);
-                    let base = objects.base_of_source(&plan, newest.as_ref());
-                    if let Some(object) = plan.object_mut() {
-                        object.guess = guess_of(object, base)?;
-                    }
-                    Some(SourceGuess {
-                        before: newest
-                            .as_ref()
-                            .map(|newest| (newest.row.seq, newest.row.change)),
-                        reading,
-                        plan,
-                    })
-                }
-            };
-            Ok((object, source))
-        });
-        // A guess that fails is made again under the lock, where the error counts.
-        if let Ok((object, source)) = guessed {
-            self.object.guess = object;
-            if let Written::Own(new) = &mut self.source {
-                new.guess = source;
-            }
+    /// The source, where it must be stored.
+    pub fn own_source(&mut self) -> Option<&mut NewSource> {
+        match &mut self.source {
+            Written::Own(source) => Some(source),
+            _ => None,
         }
     }
 
@@ -256,7 +212,7 @@ pub(crate) fn plan(
         answers: Vec::new(),
     };
     for document in documents {
-        let newest = transaction.newest(&document.path)?;
+        let newest = transaction.newest_after(&document.path, document.seen.as_ref())?;
         conditions.check(&document.path, newest.as_ref())?;
         let before = newest.as_ref().map(|newest| newest.change().clone());
         let id = Some(document.object.id);
@@ -429,7 +385,7 @@ impl<'a> Save<'a> {
         }
         let engine = &self.archive.engine;
         for document in &mut self.documents {
-            document.guess(engine);
+            guess(document, engine);
         }
         let Save {
             documents,
@@ -452,6 +408,7 @@ impl<'a> Save<'a> {
 pub struct Batch<'a> {
     archive: &'a Archive,
     saves: Vec<Save<'a>>,
+    ahead: Option<Ahead>,
 }
 
 impl<'a> Batch<'a> {
@@ -459,11 +416,19 @@ impl<'a> Batch<'a> {
         Batch {
             archive,
             saves: Vec::new(),
+            ahead: None,
         }
     }
 
     /// Adds a commit.
-    pub fn push(&mut self, save: Save<'a>) {
+    pub fn push(&mut self, mut save: Save<'a>) {
+        let number = self.saves.len();
+        if number == AHEAD_FROM {
+            self.ahead = Ahead::start(&self.archive.engine);
+        }
+        if let Some(ahead) = &mut self.ahead {
+            ahead.take(number, &mut save.documents);
+        }
         self.saves.push(save);
     }
 
@@ -478,9 +443,14 @@ impl<'a> Batch<'a> {
     }
 
     /// Commits all of them, in order. A condition that fails in one of them stops the whole batch.
-    pub fn commit(self) -> Result<Vec<Vec<Saved>>> {
+    pub fn commit(mut self) -> Result<Vec<Vec<Saved>>> {
         if self.saves.is_empty() {
             return Ok(Vec::new());
+        }
+        if let Some(ahead) = self.ahead.take() {
+            for (number, document) in ahead.finish()? {
+                self.saves[number].documents.push(document);
+            }
         }
         let saves: Vec<_> = self
             .saves

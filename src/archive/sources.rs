@@ -28,6 +28,11 @@ impl LayoutCache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// One that is at hand.
+    pub fn get(&self, at: LayoutAt) -> Option<Arc<Layout>> {
+        self.lock().get(&at).cloned()
+    }
+
     fn put(&self, at: LayoutAt, layout: Arc<Layout>) {
         let mut layouts = self.lock();
         if layouts.len() >= MAX_LAYOUTS {
@@ -54,8 +59,6 @@ pub(crate) struct NewSource {
 /// How a source is kept, settled for the newest state that was known.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceGuess {
-    /// The path's previous version: the numbers of its commit and of its change.
-    pub before: Option<(u64, u64)>,
     /// Of which reading of the log.
     pub reading: u64,
     pub plan: SourcePlan,
@@ -66,6 +69,8 @@ pub(crate) struct SourceGuess {
 pub(crate) enum SourcePlan {
     /// The layout of the path's previous version makes it.
     Alike(LayoutAt),
+    /// The same, and the layout is one that the same batch brings.
+    AlikeNew(ObjectId),
     /// A layout makes it that the path did not have before.
     Laid(NewObject),
     /// It is an object of its own.
@@ -76,8 +81,38 @@ impl SourcePlan {
     /// The object to be stored.
     pub fn object_mut(&mut self) -> Option<&mut NewObject> {
         match self {
-            SourcePlan::Alike(_) => None,
+            SourcePlan::Alike(_) | SourcePlan::AlikeNew(_) => None,
             SourcePlan::Laid(object) | SourcePlan::Apart(object) => Some(object),
+        }
+    }
+}
+
+impl SourcePlan {
+    /// By a new layout, which is much like `previous`, where there is one, else as an object of its own.
+    pub fn new(
+        source: &NewSource,
+        document: &NewObject,
+        nan: bool,
+        previous: Option<&Layout>,
+    ) -> SourcePlan {
+        let (bytes, canonical) = (&*source.bytes, &*document.bytes);
+        let layout = match previous {
+            Some(layout) => Layout::infer_from(layout, bytes, canonical, nan),
+            None => Layout::infer(bytes, canonical, nan),
+        };
+        match layout.map(|layout| layout.encode()) {
+            Some(encoding) if encoding.len() as u64 <= MAX_LAYOUT_LEN => {
+                SourcePlan::Laid(NewObject {
+                    id: ObjectId::of(&encoding),
+                    bytes: encoding.into(),
+                    guess: None,
+                })
+            }
+            _ => SourcePlan::Apart(NewObject {
+                id: source.id,
+                bytes: source.bytes.clone(),
+                guess: None,
+            }),
         }
     }
 }
@@ -105,24 +140,8 @@ impl ObjectReader<'_> {
         {
             return SourcePlan::Alike(*at);
         }
-        let layout = match &previous {
-            Some((_, layout)) => Layout::infer_from(layout, bytes, canonical, nan),
-            None => Layout::infer(bytes, canonical, nan),
-        };
-        match layout.map(|layout| layout.encode()) {
-            Some(encoding) if encoding.len() as u64 <= MAX_LAYOUT_LEN => {
-                SourcePlan::Laid(NewObject {
-                    id: ObjectId::of(&encoding),
-                    bytes: encoding.into(),
-                    guess: None,
-                })
-            }
-            _ => SourcePlan::Apart(NewObject {
-                id: new.id,
-                bytes: new.bytes.clone(),
-                guess: None,
-            }),
-        }
+        let previous = previous.as_ref().map(|(_, layout)| &**layout);
+        SourcePlan::new(new, document, nan, previous)
     }
 
     /// What the object of a source's plan may rest on: the object that the path's previous version has in its place.
@@ -194,7 +213,8 @@ impl ObjectReader<'_> {
         seq: u64,
     ) -> Result<Vec<u8>, Fault> {
         let layout = self.layout(layout)?;
-        let mut source = Vec::new();
+        // Indented text is often not twice as long; where it is, the buffer grows.
+        let mut source = Vec::with_capacity(canonical.len() + canonical.len() / 2);
         layout
             .render(canonical, nan, &mut source)
             .map_err(|error| self.fault_in(seq, &error.to_string()))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::engine::Fault;
 use super::objects::{Content, ObjectAt};
 use super::sources::{NewSource, SourcePlan};
-use super::transaction::{Draft, NewObject, Newest, Staged, Transaction};
+use super::transaction::{Draft, Guess, GuessBase, NewObject, Newest, Staged, Transaction};
 use super::version::Note;
 use crate::commit::{Fields, LayoutAt, Op, SourceForm};
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ impl Transaction<'_> {
                 let taken = new_paths.insert(keys.path_key(path), path);
                 self.check_new_path(path, taken)?;
             }
-            let near = self.is_near(draft)?;
+            let near = self.is_near(draft);
             if near && self.may_stand_by_key(&draft.change.path)? {
                 change.change.key = Some(keys.path_key(&draft.change.path));
             }
@@ -138,17 +138,16 @@ impl Transaction<'_> {
 
     /// Is the path's previous version close by, so that this one may refer to what was said there? Each segment says
     /// everything itself, and every few versions it is said again: damage must not cost more than it hits.
-    fn is_near(&self, draft: &Draft) -> Result<bool, Fault> {
+    fn is_near(&self, draft: &Draft) -> bool {
         let Some(before) = &draft.before else {
-            return Ok(false);
+            return false;
         };
         if !matches!(draft.change.op, Op::Save | Op::Rollback)
             || draft.change.version.is_multiple_of(SPELL_EVERY)
         {
-            return Ok(false);
+            return false;
         }
-        let row = self.with(|objects| Ok(objects.catalog.commit(before.row.seq)?))?;
-        Ok(row.is_some_and(|row| row.segment == self.unwritten.segment))
+        before.located.segment == self.unwritten.segment
     }
 
     /// Can a change of this path have its key instead of its name?
@@ -184,16 +183,29 @@ impl Transaction<'_> {
         nan: bool,
         before: Option<&Newest>,
     ) -> Result<SourcePlan, Fault> {
-        let newest = before.map(|before| (before.row.seq, before.row.change));
-        match &source.guess {
-            Some(guess) if guess.before == newest && guess.reading == self.engine.reading() => {
-                Ok(guess.plan.clone())
+        let content = before.and_then(|before| before.change().content);
+        let layout = match content.map(|content| content.source) {
+            Some(SourceForm::LaidOut { layout, .. }) => Some(layout),
+            _ => None,
+        };
+        let reading = self.engine.reading();
+        let guess = source.guess.as_ref().filter(|g| g.reading == reading);
+        match (guess.map(|guess| &guess.plan), layout) {
+            (Some(SourcePlan::Alike(at)), Some(layout)) if *at == layout => {
+                return Ok(SourcePlan::Alike(layout));
             }
-            _ => {
-                let content = before.and_then(|before| before.change().content);
-                self.with(|objects| Ok(objects.plan_source(source, document, nan, content)))
+            (Some(SourcePlan::AlikeNew(id)), Some(layout)) => {
+                let (_, known) = self.with(|objects| objects.introduction(layout))?;
+                if known == *id {
+                    return Ok(SourcePlan::Alike(layout));
+                }
             }
+            (Some(plan @ (SourcePlan::Laid(_) | SourcePlan::Apart(_))), _) => {
+                return Ok(plan.clone());
+            }
+            _ => {}
         }
+        self.with(|objects| Ok(objects.plan_source(source, document, nan, content)))
     }
 
     /// The form of a source, and the layout that its change, which is `here`, brings. A layout that is not near is
@@ -213,6 +225,8 @@ impl Transaction<'_> {
                 let (_, id) = self.with(|objects| objects.introduction(*at))?;
                 (laid_out(here), Some(id))
             }
+            // A plan under the lock knows where each layout is.
+            SourcePlan::AlikeNew(id) => (laid_out(here), Some(*id)),
             SourcePlan::Laid(object) => (laid_out(here), Some(object.id)),
             SourcePlan::Apart(_) => (SourceForm::Object(source.id), None),
         })
@@ -227,14 +241,33 @@ impl Transaction<'_> {
         base: Option<ObjectAt>,
         new_ids: &mut HashMap<ObjectId, u64>,
     ) -> Result<u64, Fault> {
-        if new_ids.contains_key(&object.id)
-            || self.with(|objects| objects.find(&object.id))?.is_some()
-        {
+        let reading = self.engine.reading();
+        let guess = object
+            .guess
+            .as_ref()
+            .filter(|guess| guess.reading == reading);
+        let known = new_ids.contains_key(&object.id)
+            || self
+                .with(|objects| match guess {
+                    Some(guess) => objects.find_since(&object.id, guess.absent),
+                    None => objects.find(&object.id),
+                })?
+                .is_some();
+        if known {
             return Ok(0);
         }
-        let encoded = match &object.guess {
-            Some(guess) if guess.base == base && guess.reading == self.engine.reading() => {
-                guess.encoded.clone()
+        let encoded = match guess {
+            Some(Guess {
+                on: GuessBase::Before(at),
+                encoded,
+                ..
+            }) if *at == base => encoded.clone(),
+            Some(Guess {
+                on: GuessBase::Staged { id, k },
+                encoded,
+                ..
+            }) if self.staged.get(id).is_some_and(|(_, there)| there == k) => {
+                encoded.clone().based_on(self.staged[id].0)
             }
             _ => {
                 let mut cached = |at| self.engine.lock_cache().get(at);
@@ -247,6 +280,7 @@ impl Transaction<'_> {
         };
         let (_, len) = builder.object(&mut self.unwritten.bytes, &encoded.record(seq));
         new_ids.insert(object.id, at.ordinal);
+        self.staged.insert(object.id, (at, encoded.k));
         let mut cache = self.engine.lock_cache();
         if let Some(base) = base {
             cache.remove(base);

@@ -3,6 +3,7 @@
 //! Threads that save at the same time share one append and one sync: whoever gets the writer next does the work of
 //! all that wait (group commit).
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -109,11 +110,30 @@ pub(crate) struct NewObject {
 /// An object compressed for the newest state that was known.
 #[derive(Clone, Debug)]
 pub(crate) struct Guess {
-    /// The object in front of it.
-    pub base: Option<ObjectAt>,
+    pub on: GuessBase,
     /// Of which reading of the log: after another the same place may hold another object.
     pub reading: u64,
+    /// No commit up to this one has the object.
+    pub absent: u64,
     pub encoded: Encoded,
+}
+
+/// What a guess rests on.
+#[derive(Clone, Debug)]
+pub(crate) enum GuessBase {
+    /// The object of the path's previous version, by its place, and what that rests on.
+    Before(Option<ObjectAt>),
+    /// An object that the same batch brings, so many objects from its keyframe.
+    Staged { id: ObjectId, k: u64 },
+}
+
+/// What was newest of a path before the lock was taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// In the log up to this commit, of this reading of it.
+    pub seq: u64,
+    pub reading: u64,
+    pub newest: Option<Newest>,
 }
 
 /// A change to be staged.
@@ -167,6 +187,8 @@ pub(crate) struct Transaction<'a> {
     /// What the running job has staged.
     pub(super) job: Recent,
     pub(super) unwritten: Unwritten,
+    /// The objects that were staged: where each is, and how many objects from its keyframe.
+    pub(super) staged: HashMap<ObjectId, (ObjectAt, u64)>,
     pub(super) head: Head,
     /// Bytes in front of the group that are not known to be on disk.
     pub(super) unsynced: u64,
@@ -186,6 +208,7 @@ impl Transaction<'_> {
                 self.unwritten.changes.remove(&seq);
                 self.unwritten.ids.remove(&seq);
             }
+            self.staged.retain(|_, (at, _)| at.seq <= head.seq);
             // The next commit of this number, maybe another process's, has other objects.
             self.engine.forget_objects_from(head.seq + 1);
             self.head = head;
@@ -207,6 +230,7 @@ impl Transaction<'_> {
             unwritten: Some(&self.unwritten),
             layouts: &self.engine.layouts,
             reading: self.engine.reading(),
+            changes: &self.engine.changes,
         })
     }
 
@@ -243,6 +267,18 @@ impl Transaction<'_> {
                 row,
             })),
         })
+    }
+
+    /// The same, where it was looked up before.
+    pub fn newest_after(&self, path: &str, seen: Option<&Seen>) -> Result<Option<Newest>, Fault> {
+        if let Some(seen) = seen
+            && seen.reading == self.engine.reading()
+            && self.with(|objects| Ok(objects.catalog.has_changed_since(path, seen.seq)))?
+                == Some(false)
+        {
+            return Ok(seen.newest.clone());
+        }
+        self.newest(path)
     }
 
     /// One version of a path.
@@ -420,6 +456,7 @@ impl Engine {
                     offset: cursor.offset,
                     ..Unwritten::default()
                 },
+                staged: HashMap::new(),
                 head: cursor.head,
                 unsynced: writer.unsynced(&cursor),
                 now: chrono::Utc::now().timestamp_micros(),
@@ -447,7 +484,7 @@ impl Engine {
                 self.forget_objects_from(cursor.head.seq + 1);
                 return Err(Box::new(move || failed.error()));
             }
-            writer.leave_note(&*lock);
+            writer.leave_note_if_short(&*lock);
             (cursor, head, rows, bytes.len() as u64)
         };
         // From here on everything is on disk: trouble with the view is for the next operation to meet.

@@ -82,6 +82,12 @@ impl Catalog<'_> {
         self.layers.iter().rev().copied()
     }
 
+    /// The number of the newest commit.
+    pub fn newest_seq(&self) -> u64 {
+        let newest = self.layers.iter().filter_map(|layer| layer.newest_seq());
+        newest.fold(self.mark, u64::max)
+    }
+
     /// Where a commit is.
     pub fn commit(&self, seq: u64) -> Answer<Option<CommitRow>> {
         if seq > self.mark {
@@ -168,15 +174,14 @@ impl Catalog<'_> {
         self.sql().newest(path, self.mark)
     }
 
-    /// The newest version of a path, where what was newest in the log up to the commit `seq` is known: `None` where
-    /// that may not be told from the newer commits alone.
-    pub fn newest_since(&self, path: &str, seq: u64) -> Option<Option<VersionRow>> {
+    /// Has a commit behind `seq` made a version of this path? `None` where the mark has gone on since.
+    pub fn has_changed_since(&self, path: &str, seq: u64) -> Option<bool> {
         if self.mark > seq {
             return None;
         }
         let key = self.keys.path_key(path);
-        let row = self.newest_first().find_map(|layer| layer.newest(key));
-        Some(row.filter(|row| row.seq > seq))
+        let newest = self.newest_first().find_map(|layer| layer.newest(key));
+        Some(newest.is_some_and(|row| row.seq > seq))
     }
 
     /// One version of a path.
@@ -276,11 +281,12 @@ impl Catalog<'_> {
     }
 
     /// As [`Catalog::first_by_key`], where no commit up to `seq` has the key; `None` where the mark has gone on since.
-    pub fn first_by_key_since(&self, key: i64, seq: u64) -> Option<Option<VersionRow>> {
+    pub fn first_by_key_since(&self, key: i64, seq: u64) -> Answer<Option<Option<VersionRow>>> {
         if self.mark > seq {
-            return None;
+            return Ok(None);
         }
-        Some(self.layers.iter().find_map(|layer| layer.first_by_key(key)))
+        let row = self.layers.iter().find_map(|layer| layer.first_by_key(key));
+        row.map(|row| self.named(row)).transpose().map(Some)
     }
 
     /// The first version whose object, source or layout has this key: but for damage the one that stored it.
@@ -397,6 +403,7 @@ mod tests {
             object_key: None,
             source_key: None,
             layout_key: None,
+            place: None,
         }
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct VersionRow {
     pub source_key: Option<i64>,
     /// The same of the layout that the change brings.
     pub layout_key: Option<i64>,
+    /// Where the commit is, if that was looked up along with the row.
+    pub place: Option<BatchPlace>,
 }
 
 impl VersionRow {
@@ -141,6 +143,7 @@ pub(crate) fn rows_of_batch(segment: u64, placed: &PlacedBatch, keys: &ArchiveKe
             object_key: change.content.map(|content| content.object.key()),
             source_key: change.content.and_then(|content| content.source.key()),
             layout_key: change.layout.map(|id| id.key()),
+            place: None,
         });
     }
     rows

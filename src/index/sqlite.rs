@@ -521,15 +521,14 @@ impl SqliteIndex {
         let Some(known) = self.path(path)? else {
             return Ok(None);
         };
-        let sql = "SELECT ?2, ?4, v.version, v.seq, v.change, v.object, v.source, v.layout
-                   FROM versions v WHERE v.path = ?1 AND v.version = ?3";
+        let sql = "SELECT v.version, v.seq, v.change, v.object, c.segment, c.offset, c.before, c.record_len
+                   FROM versions v LEFT JOIN commits c ON c.seq = v.seq WHERE v.path = ?1 AND v.version = ?2";
         let row = self
             .connection
             .prepare_cached(sql)?
-            .query_row(
-                params![known.id, path.path, to_sql(version), path.key.number()],
-                version_row,
-            )
+            .query_row(params![known.id, to_sql(version)], |row| {
+                placed_row(path, row)
+            })
             .optional()?;
         match row {
             Some(row) => Ok(self.within(&row, mark)?.then_some(row)),
@@ -552,17 +551,13 @@ impl SqliteIndex {
         let Some(known) = self.path(path)? else {
             return Ok(Vec::new());
         };
-        let sql = "SELECT ?2, ?4, v.version, v.seq, v.change, v.object, v.source, v.layout
-                   FROM versions v WHERE v.path = ?1 AND v.version < ?3 ORDER BY v.version DESC";
+        let sql = "SELECT v.version, v.seq, v.change, v.object, c.segment, c.offset, c.before, c.record_len
+                   FROM versions v LEFT JOIN commits c ON c.seq = v.seq
+                   WHERE v.path = ?1 AND v.version < ?2 ORDER BY v.version DESC";
         let mut expected = known.newest.min(below.saturating_sub(1));
         let below = below.min(i64::MAX.cast_unsigned());
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params![
-            known.id,
-            path.path,
-            to_sql(below),
-            path.key.number()
-        ])?;
+        let mut rows = statement.query(params![known.id, to_sql(below)])?;
         let mut found = Vec::new();
         let mut gap = false;
         while found.len() < limit {
@@ -570,7 +565,7 @@ impl SqliteIndex {
                 gap |= expected > 0;
                 break;
             };
-            let row = version_row(row)?;
+            let row = placed_row(path, row)?;
             gap |= row.version != expected;
             expected = row.version.saturating_sub(1);
             if self.within(&row, mark)? {
@@ -622,24 +617,22 @@ impl SqliteIndex {
 
     /// The first version whose object, source or layout has this key.
     pub fn first_by_key(&self, key: i64, mark: u64) -> Answer<Option<VersionRow>> {
+        let sql = "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
+             FROM (SELECT * FROM (SELECT path, version, seq, change FROM versions
+                                  WHERE object = ?1 AND seq <= ?2 ORDER BY seq, change LIMIT 1)
+                   UNION ALL
+                   SELECT * FROM (SELECT path, version, seq, change FROM versions
+                                  WHERE source = ?1 AND seq <= ?2 ORDER BY seq, change LIMIT 1)
+                   UNION ALL
+                   SELECT * FROM (SELECT path, version, seq, change FROM versions
+                                  WHERE layout = ?1 AND seq <= ?2 ORDER BY seq, change LIMIT 1)) f
+             JOIN versions v ON v.path = f.path AND v.version = f.version JOIN paths p ON p.id = v.path";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![key, to_sql(mark)], version_row)?;
         let mut first: Option<VersionRow> = None;
-        for sql in [
-            "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
-             FROM versions v JOIN paths p ON p.id = v.path
-             WHERE v.object = ?1 AND v.seq <= ?2 ORDER BY v.seq, v.change LIMIT 1",
-            "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
-             FROM versions v JOIN paths p ON p.id = v.path
-             WHERE v.source = ?1 AND v.seq <= ?2 ORDER BY v.seq, v.change LIMIT 1",
-            "SELECT p.path, p.key, v.version, v.seq, v.change, v.object, v.source, v.layout
-             FROM versions v JOIN paths p ON p.id = v.path
-             WHERE v.layout = ?1 AND v.seq <= ?2 ORDER BY v.seq, v.change LIMIT 1",
-        ] {
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let row = statement
-                .query_row(params![key, to_sql(mark)], version_row)
-                .optional()?;
+        for row in rows {
             let order = |row: &VersionRow| (row.seq, row.change);
-            first = first.into_iter().chain(row).min_by_key(order);
+            first = first.into_iter().chain([row?]).min_by_key(order);
         }
         Ok(first)
     }
@@ -762,6 +755,33 @@ fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {
         object_key: row.get(5)?,
         source_key: row.get(6)?,
         layout_key: row.get(7)?,
+        place: None,
+    })
+}
+
+/// A row of a path that was asked for, with the place of the commit. What it says of sources and layouts is left out:
+/// it serves to find a version by them, not to confirm one.
+fn placed_row(path: Asked<'_>, row: &Row<'_>) -> rusqlite::Result<VersionRow> {
+    let segment: Option<i64> = row.get(4)?;
+    let place = match segment {
+        None => None,
+        Some(segment) => Some(BatchPlace {
+            segment: segment.cast_unsigned(),
+            offset: number(row, 5)?,
+            before: number(row, 6)?,
+            record_len: number(row, 7)?,
+        }),
+    };
+    Ok(VersionRow {
+        path: path.path.to_owned(),
+        key: path.key,
+        version: number(row, 0)?,
+        seq: number(row, 1)?,
+        change: number(row, 2)?,
+        object_key: row.get(3)?,
+        source_key: None,
+        layout_key: None,
+        place,
     })
 }
 

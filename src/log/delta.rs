@@ -218,11 +218,22 @@ fn content_len(frame: &[u8]) -> Result<u64, FrameError> {
     }
 }
 
-/// The anchor that the object number `k` of a chain rests on, where `k` is one of every 32: the one whose number has
-/// the lowest set bit of its own cleared. It is always on the way from the object before `k` to the keyframe.
-pub(crate) fn anchor_base(k: u64) -> u64 {
-    let j = k / ANCHOR_EVERY;
-    (j & j.wrapping_sub(1)) * ANCHOR_EVERY
+/// The anchor that the object number `k` of a chain rests on, given how often there is one: `None` where `k` is no
+/// anchor. It is the one whose number has the lowest set bit of its own cleared, and always on the way from the object
+/// before `k` to the keyframe.
+pub(crate) fn anchor_base(k: u64, every: u64) -> Option<u64> {
+    let j = k / every;
+    k.is_multiple_of(every)
+        .then_some((j & j.wrapping_sub(1)) * every)
+}
+
+/// How often a chain has an anchor, by the length of the object in front. Loading a short object costs by the frame,
+/// not by the byte; and what a far anchor costs in bytes counts for less beside what else a version takes.
+pub(crate) fn anchor_every(len: usize) -> u64 {
+    match len <= SHORT_OBJECT {
+        true => ANCHOR_EVERY_SHORT,
+        false => ANCHOR_EVERY,
+    }
 }
 
 #[cfg(test)]
@@ -294,30 +305,26 @@ mod tests {
     #[test]
     fn anchors_rest_on_ancestors_of_the_object_before() {
         // Walks the chain as a reader does and asserts that the base of each anchor is met, and how long loads get.
-        let base = |k: u64| {
-            if k.is_multiple_of(ANCHOR_EVERY) {
-                anchor_base(k)
-            } else {
-                k - 1
-            }
-        };
-        let mut longest = 0;
-        for k in 1..KEYFRAME_EVERY {
-            let mut frames = 1;
-            let mut at = k;
-            while at > 0 {
-                at = base(at);
-                frames += 1;
-            }
-            longest = longest.max(frames);
-            if k.is_multiple_of(ANCHOR_EVERY) {
-                let mut at = k - 1;
-                while at > anchor_base(k) {
+        for (every, frames_at_most) in [(ANCHOR_EVERY, 37), (ANCHOR_EVERY_SHORT, 22)] {
+            let base = |k: u64| anchor_base(k, every).unwrap_or(k - 1);
+            let mut longest = 0;
+            for k in 1..KEYFRAME_EVERY {
+                let mut frames = 1;
+                let mut at = k;
+                while at > 0 {
                     at = base(at);
+                    frames += 1;
                 }
-                assert_eq!(at, anchor_base(k), "{k}");
+                longest = longest.max(frames);
+                if let Some(anchor) = anchor_base(k, every) {
+                    let mut at = k - 1;
+                    while at > anchor {
+                        at = base(at);
+                    }
+                    assert_eq!(at, anchor, "{k}");
+                }
             }
+            assert_eq!(longest, frames_at_most);
         }
-        assert_eq!(longest, 37);
     }
 }

@@ -73,8 +73,12 @@ pub const CHANGES_PER_RECORD: usize = 32;
 pub const SPELL_EVERY: u64 = 32;
 /// Bytes of a path's key; a path that is not longer is spelled.
 pub const PATH_KEY_LEN: usize = 8;
-/// Every so many objects of a chain one is an anchor.
+/// Every so many objects of a chain one is an anchor …
 pub const ANCHOR_EVERY: u64 = 32;
+/// … and of objects of at most [`SHORT_OBJECT`] bytes every so many.
+pub const ANCHOR_EVERY_SHORT: u64 = 16;
+/// The longest object that counts as short, in bytes.
+pub const SHORT_OBJECT: usize = 16 << 10;
 /// After so many objects a chain starts again.
 pub const KEYFRAME_EVERY: u64 = 1024;
 /// Commits in one block of a packed segment; a reader takes up to [`MAX_COMMITS_PER_BLOCK`].

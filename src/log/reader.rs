@@ -38,6 +38,7 @@ pub(crate) struct LocatedChange {
     pub stored: StoredChange,
     /// How many object records of the batch are in front of this change's.
     pub first_object: u64,
+    pub segment: u64,
 }
 
 /// Which MANIFEST was read. The file stays open, for the inode of one that is gone may be given to a later one.
@@ -264,16 +265,15 @@ impl LogReader {
             )
         };
         let len = usize::try_from(place.len).map_err(|_| beyond())?;
+        // The system takes offsets as signed numbers.
+        let end = place.offset.checked_add(place.len).ok_or_else(beyond)?;
+        i64::try_from(end).map_err(|_| beyond())?;
         // The length comes from a row that may be wrong: never reserve more than the file could hold.
         if place.len > READ_UNASKED {
             let size = file
                 .len()
                 .map_err(|e| Error::io(format!("read {}", name()), e))?;
-            if place
-                .offset
-                .checked_add(place.len)
-                .is_none_or(|end| end > size)
-            {
+            if end > size {
                 return Err(beyond());
             }
         }
@@ -316,6 +316,11 @@ impl LogReader {
     ) -> Result<(Vec<u8>, std::ops::Range<usize>)> {
         let file = self.segment(segment)?;
         let name = segment_file(segment);
+        // The offset comes from a row or a block that may be wrong, and the system takes offsets as signed numbers.
+        if i64::try_from(offset.saturating_add(READ_FIRST as u64)).is_err() {
+            let reason = "a record goes beyond the end of its segment";
+            return Err(Error::corrupt(&name, Some(offset), reason));
+        }
         let mut bytes = vec![0; READ_FIRST];
         let count = file
             .read_at(&mut bytes, offset)
@@ -448,6 +453,7 @@ impl LogReader {
             Some(LocatedChange {
                 stored,
                 first_object: first_object.saturating_add(objects),
+                segment: place.segment,
             })
         };
         match &record.changes {

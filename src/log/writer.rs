@@ -166,6 +166,14 @@ impl LogWriter {
         }
     }
 
+    /// Tells later writers how far the log is known to be on disk, unless this one is likely to write on: then it says
+    /// so at its end, and whoever comes before writes the newest batch again.
+    pub fn leave_note_if_short(&self, lock: &dyn StorageLock) {
+        if self.appends <= ROOM_AFTER {
+            self.leave_note(lock);
+        }
+    }
+
     /// Tells later writers how far the log is known to be on disk. Failing is no harm.
     pub fn leave_note(&self, lock: &dyn StorageLock) {
         let Some((segment, offset)) = self.synced else {
@@ -395,13 +403,15 @@ impl LogWriter {
 
     /// The room that there will be once the next batches have made some: zeros behind them, so that the commits that
     /// follow do not change the length of the file, which every sync would have to put on disk too. A writer of few
-    /// commits, or of large ones, makes none.
+    /// commits, of large ones, or of short segments makes none.
     fn more_room(&self, cursor: &Cursor, len: usize) -> Option<(u64, u64)> {
         let end = cursor.offset + len as u64;
         let there = self
             .room
             .is_some_and(|(segment, room)| segment == cursor.segment && end <= room);
-        let worth_it = self.appends >= ROOM_AFTER && (1..ROOM / 4).contains(&len);
+        let worth_it = self.appends >= ROOM_AFTER
+            && (1..ROOM / 4).contains(&len)
+            && self.segment_len >= 16 * ROOM as u64;
         (worth_it && !there).then_some((cursor.segment, end + ROOM as u64))
     }
 
@@ -419,9 +429,9 @@ impl LogWriter {
         }
     }
 
-    /// Has this writer made room that it should give back?
-    pub fn has_room(&self) -> bool {
-        self.room.is_some()
+    /// Has this writer made room that it should give back, or a note to leave?
+    pub fn has_more_to_say(&self) -> bool {
+        self.room.is_some() || (self.appends > ROOM_AFTER && self.synced.is_some())
     }
 
     /// Makes sure that all commits up to the cursor are on disk.

@@ -1,7 +1,7 @@
 //! The local file system.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -96,6 +96,23 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Which file has this name. The times are not asked for: once a file's times were seen, Linux makes each of the next
+/// writes change them, and a sync then has to put them on disk too (multigrain timestamps).
+#[cfg(target_os = "linux")]
+fn identity_of_path(path: &Path) -> io::Result<FileIdentity> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?;
+    Ok(FileIdentity {
+        device: makedev(found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn identity_of_path(path: &Path) -> io::Result<FileIdentity> {
+    fs::metadata(path).map(|metadata| identity_of(&metadata))
+}
+
 fn identity_of(metadata: &fs::Metadata) -> FileIdentity {
     FileIdentity {
         device: metadata.dev(),
@@ -116,7 +133,7 @@ impl Storage for LocalStorage {
             .read(true)
             .write(write)
             .open(self.path(name))?;
-        Ok(Arc::new(LocalFile(file)))
+        Ok(Arc::new(LocalFile::new(file)))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
@@ -125,7 +142,7 @@ impl Storage for LocalStorage {
             .write(true)
             .create_new(true)
             .open(self.path(name))?;
-        Ok(Arc::new(LocalFile(file)))
+        Ok(Arc::new(LocalFile::new(file)))
     }
 
     fn create_dir(&self, name: &str) -> io::Result<()> {
@@ -160,7 +177,7 @@ impl Storage for LocalStorage {
     }
 
     fn identity(&self, name: &str) -> io::Result<FileIdentity> {
-        fs::metadata(self.path(name)).map(|metadata| identity_of(&metadata))
+        identity_of_path(&self.path(name))
     }
 
     fn lock(&self, wait: Duration) -> io::Result<Option<Box<dyn StorageLock>>> {
@@ -236,7 +253,13 @@ fn network_file_system(folder: &Path) -> Option<&'static str> {
 }
 
 #[derive(Debug)]
-struct LocalFile(File);
+struct LocalFile(File, OnceLock<FileIdentity>);
+
+impl LocalFile {
+    fn new(file: File) -> LocalFile {
+        LocalFile(file, OnceLock::new())
+    }
+}
 
 impl StorageFile for LocalFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -265,7 +288,8 @@ impl StorageFile for LocalFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        // Not by stat: see [`identity_of_path`].
+        (&self.0).seek(SeekFrom::End(0))
     }
 
     fn changed_at(&self) -> io::Result<i64> {
@@ -277,7 +301,14 @@ impl StorageFile for LocalFile {
     }
 
     fn identity(&self) -> io::Result<FileIdentity> {
-        Ok(identity_of(&self.0.metadata()?))
+        // An open file stays what it is.
+        match self.1.get() {
+            Some(identity) => Ok(*identity),
+            None => {
+                let identity = identity_of(&self.0.metadata()?);
+                Ok(*self.1.get_or_init(|| identity))
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod objects;
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::archive::{Archive, Fault, LayoutCache, ObjectReader};
+use crate::archive::{Archive, ChangeCache, Fault, LayoutCache, ObjectReader};
 use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId, PathKey};
@@ -139,6 +139,7 @@ struct Checker<'a> {
     names: Names,
     /// Not the archive's: what it has read may be other bytes now.
     layouts: LayoutCache,
+    changes: ChangeCache,
     nothing: Recent,
 }
 
@@ -163,6 +164,7 @@ impl<'a> Checker<'a> {
             lost: Vec::new(),
             names: Names::default(),
             layouts: LayoutCache::default(),
+            changes: ChangeCache::default(),
             nothing: Recent::default(),
         })
     }
@@ -264,6 +266,7 @@ impl<'a> Checker<'a> {
         let catalog = Catalog::new(keys, &self.index, mark, vec![&self.nothing]);
         question(&ObjectReader {
             layouts: &self.layouts,
+            changes: &self.changes,
             ..ObjectReader::new(&self.archive.engine, &catalog)
         })
     }
