@@ -157,10 +157,8 @@ fn everything_is_as_it_was_and_goes_on() {
                 save(handle, "run/4", &format!("{{\"n\":{n},\"more\":{more}}}"));
             }
             let mut back = handle.rollback();
-            let third = handle
-                .resolve("configuration/production.json", &Spec::Number(3))
+            back.path("configuration/production.json", Some(Spec::Number(3)))
                 .unwrap();
-            back.add(third).unwrap();
             back.commit().unwrap();
             let target = handle.undo_target().unwrap();
             handle.undo(target).commit().unwrap();
@@ -397,10 +395,20 @@ fn others_read_and_save_meanwhile() {
     }
 }
 
-/// The packed archive of [`sample`], the name of its packed segment, and the source of each version.
+/// A packed archive, the name of its packed segment, and the source of each version.
 fn packed_sample() -> (Files, String, BTreeMap<(String, u64), Vec<u8>>) {
-    let storage = storage_of(&sample().0);
-    let archive = Archive::open_on(storage.clone()).unwrap();
+    let storage = Arc::new(MemoryStorage::new());
+    let archive = Archive::create_on(storage.clone()).unwrap();
+    let mut many = archive.save();
+    for n in 0..40 {
+        many.add(&format!("m/{n}"), Document::source(format!("[[{n}]]")))
+            .unwrap();
+    }
+    many.commit().unwrap();
+    for n in 0..50 {
+        save(&archive, "p", &number(n));
+        save(&archive, "q", &format!("[{n}]"));
+    }
     compact(&archive);
     let files = files_of(&storage);
     let longest = files
@@ -422,7 +430,7 @@ fn damage_is_found_wherever_it_is_and_hides_no_more_than_it_hits() {
     let (files, name, documents) = packed_sample();
     let len = files[&name].len();
     let mut unread = Vec::new();
-    for at in (0..len).step_by(7) {
+    for at in (0..len).step_by(11) {
         let mut damaged = files.clone();
         damaged.get_mut(&name).unwrap()[at] ^= 0x10;
         let archive = Archive::open_on(storage_of(&damaged)).unwrap();
