@@ -9,7 +9,7 @@ use std::process::Command;
 
 use backstory::canon::NanMode;
 use backstory::verify::{VerifyOptions, verify};
-use backstory::{Archive, Document, HistoryQuery, Note, ObjectId, Spec};
+use backstory::{Archive, CompactOptions, Document, HistoryQuery, Note, ObjectId, Spec};
 use serde_json::{Value, json};
 
 /// The folders in `tests/golden`: a test below fails where this list and the folder differ.
@@ -93,7 +93,17 @@ fn write(folder: &Path) {
     .unwrap();
     let archive = Archive::open(folder.join("archive")).unwrap();
     let source = |text: &str| Document::source(text).file();
+    let some: Vec<String> = (0..40).map(|n| format!("some/{n:02}.json")).collect();
+    let some: Vec<(&str, Document)> = some
+        .iter()
+        .map(|path| (path.as_str(), source(&format!("{{\"path\": \"{path}\"}}"))))
+        .collect();
     for n in 0..70 {
+        if n == 40 {
+            // What came so far is packed, what comes now is not.
+            save(&archive, "forty at once", &some);
+            archive.compact(&CompactOptions::default()).unwrap();
+        }
         let rows: Vec<String> = (0..n + 20)
             .map(|i| format!("{{\"step\": {i}, \"loss\": 0.{i}}}"))
             .collect();
@@ -159,7 +169,7 @@ fn write(folder: &Path) {
     archive.tag_version("good", &named).commit().unwrap();
     archive.tag_archive("release", 10).commit().unwrap();
     archive.delete_tag("good").commit().unwrap();
-    let target = archive.find_commit("72").unwrap();
+    let target = archive.find_commit("73").unwrap();
     archive.undo(target).commit().unwrap();
     archive.redo().unwrap().commit().unwrap();
     let mut note = Note {

@@ -142,6 +142,7 @@ fn help_lists_the_commands() {
         "canon",
         "hash",
         "reindex",
+        "compact",
         "completions",
         "help",
     ];
