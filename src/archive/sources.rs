@@ -19,31 +19,44 @@ use crate::log::reader::{LocatedChange, segment_file};
 /// Layouts kept ready; when there are more, all are forgotten.
 const MAX_LAYOUTS: usize = 8192;
 
-/// Layouts that were read, by the change that brought them.
+/// Layouts that were read.
 #[derive(Debug, Default)]
-pub(crate) struct LayoutCache(Mutex<HashMap<LayoutAt, Arc<Layout>>>);
+pub(crate) struct LayoutCache(Mutex<Layouts>);
+
+#[derive(Debug, Default)]
+struct Layouts {
+    /// By the change that brought them.
+    by_change: HashMap<LayoutAt, Arc<Layout>>,
+    /// By the hash of their encoding: the same one is brought again and again.
+    by_id: HashMap<ObjectId, Arc<Layout>>,
+}
 
 impl LayoutCache {
-    fn lock(&self) -> MutexGuard<'_, HashMap<LayoutAt, Arc<Layout>>> {
+    fn lock(&self) -> MutexGuard<'_, Layouts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get_by_id(&self, id: &ObjectId) -> Option<Arc<Layout>> {
+        self.lock().by_id.get(id).cloned()
     }
 
     /// One that is at hand.
     pub fn get(&self, at: LayoutAt) -> Option<Arc<Layout>> {
-        self.lock().get(&at).cloned()
+        self.lock().by_change.get(&at).cloned()
     }
 
-    fn put(&self, at: LayoutAt, layout: Arc<Layout>) {
+    fn put(&self, at: LayoutAt, id: ObjectId, layout: Arc<Layout>) {
         let mut layouts = self.lock();
-        if layouts.len() >= MAX_LAYOUTS {
-            layouts.clear();
+        if layouts.by_change.len() >= MAX_LAYOUTS {
+            *layouts = Layouts::default();
         }
-        layouts.insert(at, layout);
+        layouts.by_change.insert(at, layout.clone());
+        layouts.by_id.insert(id, layout);
     }
 
     /// Forgets the layouts of commits from this number on.
     pub fn forget_from(&self, seq: u64) {
-        self.lock().retain(|at, _| at.seq < seq);
+        self.lock().by_change.retain(|at, _| at.seq < seq);
     }
 }
 
@@ -188,10 +201,15 @@ impl ObjectReader<'_> {
 
     /// A layout, by the change that brought it.
     pub fn layout(&self, at: LayoutAt) -> Result<Arc<Layout>, Fault> {
-        if let Some(layout) = self.layouts.lock().get(&at) {
-            return Ok(layout.clone());
+        if let Some(layout) = self.layouts.get(at) {
+            return Ok(layout);
         }
-        let (object, id) = self.layout_object(at)?;
+        let (located, id) = self.introduction(at)?;
+        if let Some(layout) = self.layouts.get_by_id(&id) {
+            self.layouts.put(at, id, layout.clone());
+            return Ok(layout);
+        }
+        let object = self.locate(&located, at.seq, &id)?;
         if self.content_len(object)? > MAX_LAYOUT_LEN {
             return Err(self.fault_at(object, "a layout is too large".to_owned()));
         }
@@ -199,7 +217,7 @@ impl ObjectReader<'_> {
         let layout =
             Layout::decode(&encoding).map_err(|error| self.fault_at(object, error.to_string()))?;
         let layout = Arc::new(layout);
-        self.layouts.put(at, layout.clone());
+        self.layouts.put(at, id, layout.clone());
         Ok(layout)
     }
 

@@ -1,7 +1,7 @@
 //! Loading one object of a packed segment: the blocks that it rests on, decoded from the first to its own.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,8 +15,11 @@ use crate::log::reader::{LogReader, segment_file};
 const MAX_BLOCKS: usize = 2 * KEYFRAME_EVERY as usize;
 /// Contents of blocks kept, in bytes.
 const CACHE_LEN: usize = 32 << 20;
-/// A block that nothing rests on is kept up to this length: more than one of its objects may be asked for.
+/// Of blocks that nothing rests on the last few are kept, up to this length: more than one of their objects may be
+/// asked for.
 const MAX_KEPT_GROUP: usize = 64 << 10;
+/// How many these are.
+const MAX_GROUPS: usize = 16;
 /// A thread keeps so many buffers …
 const MAX_BUFFERS: usize = 4;
 /// … of at most this many bytes each.
@@ -72,6 +75,7 @@ pub(crate) struct BlockCache(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     blocks: HashMap<(u64, u64), (Arc<Decoded>, u64)>,
+    groups: VecDeque<((u64, u64), Arc<Decoded>)>,
     len: usize,
     clock: u64,
 }
@@ -81,9 +85,28 @@ impl BlockCache {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clock += 1;
         let clock = kept.clock;
-        let (block, used) = kept.blocks.get_mut(&(segment, offset))?;
-        *used = clock;
-        Some(block.clone())
+        if let Some((block, used)) = kept.blocks.get_mut(&(segment, offset)) {
+            *used = clock;
+            return Some(block.clone());
+        }
+        let mut groups = kept.groups.iter();
+        let (_, group) = groups.find(|(at, _)| *at == (segment, offset))?;
+        Some(group.clone())
+    }
+
+    /// Keeps a block that nothing rests on.
+    fn put_group(&self, segment: u64, offset: u64, block: Arc<Decoded>) {
+        let oldest = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.groups.push_back(((segment, offset), block));
+            match kept.groups.len() > MAX_GROUPS {
+                true => kept.groups.pop_front(),
+                false => None,
+            }
+        };
+        if let Some(Ok(block)) = oldest.map(|(_, block)| Arc::try_unwrap(block)) {
+            give_back(block.content);
+        }
     }
 
     fn put(&self, segment: u64, offset: u64, block: Arc<Decoded>) {
@@ -180,13 +203,14 @@ impl LogReader {
                 ));
             }
             let uses = below.uses.get(&offset).copied().unwrap_or(0);
-            let kept = uses > 0 || block.content_len() <= MAX_KEPT_GROUP as u64;
-            // What is kept gets a buffer of its own size.
-            let buffer = if kept { Vec::new() } else { take_buffer() };
+            // What is kept for long gets a buffer of its own size.
+            let buffer = if uses > 0 { Vec::new() } else { take_buffer() };
             let decoded = decode(&block, &bases, buffer).map_err(|reason| fault(&reason))?;
             let decoded = Arc::new(decoded);
-            if kept {
+            if uses > 0 {
                 self.contents().put(segment, offset, decoded.clone());
+            } else if decoded.content.len() <= MAX_KEPT_GROUP {
+                self.contents().put_group(segment, offset, decoded.clone());
             }
             for base in &block.bases {
                 if let Some(uses) = below.uses.get_mut(&base.block) {
