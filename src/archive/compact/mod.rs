@@ -56,34 +56,45 @@ impl Archive {
             ..Compacted::default()
         };
         let rows = plan::plan(&manifest);
-        let mut made = Vec::new();
-        for row in &rows {
-            let parent = parent_of(&manifest, row, &self.engine);
-            let new = self.engine.new_packed()?;
-            let number = new.number;
-            match Packing::new(self, row, parent, options)?.write(&new) {
-                Ok((entry, commits)) => {
-                    done.commits += commits;
-                    made.push((row, entry, new.identity));
-                }
-                Err(error) => {
-                    let made = made.iter().map(|(_, entry, _)| entry.number);
-                    self.engine.give_up(made.chain([number]));
-                    return Err(error);
-                }
+        // Every file that was begun, so that none is left where this fails.
+        let mut begun = Vec::new();
+        let packed = self.pack(&manifest, &rows, options, &mut begun);
+        let switched = packed.and_then(|(made, commits)| {
+            done.commits = commits;
+            match made.is_empty() {
+                true => Ok(()),
+                false => self.engine.switch(&made),
             }
-        }
-        if !made.is_empty()
-            && let Err(error) = self.engine.switch(&made)
-        {
-            self.engine
-                .give_up(made.iter().map(|(_, entry, _)| entry.number));
+        });
+        if let Err(error) = switched {
+            self.engine.give_up(&begun);
             return Err(error);
         }
         self.engine.refresh()?;
         let manifest = self.engine.view().cursor.manifest.clone();
         done.after = self.engine.log_len(&manifest)?;
         Ok(done)
+    }
+
+    /// Writes a new segment for each row; what they are, and how many commits they have.
+    fn pack<'r>(
+        &self,
+        manifest: &Manifest,
+        rows: &'r [Vec<SegmentEntry>],
+        options: &CompactOptions<'_>,
+        begun: &mut Vec<u64>,
+    ) -> Result<(Vec<Made<'r>>, u64)> {
+        let (mut made, mut total) = (Vec::new(), 0);
+        for row in rows {
+            let parent = parent_of(manifest, row, &self.engine);
+            let packing = Packing::new(self, row, parent, options)?;
+            let new = self.engine.new_packed()?;
+            begun.push(new.number);
+            let (entry, commits) = packing.write(&new)?;
+            total += commits;
+            made.push((row, entry, new.identity));
+        }
+        Ok((made, total))
     }
 }
 
@@ -147,7 +158,14 @@ impl Engine {
                 .strip_suffix(SEGMENT_SUFFIX)
                 .and_then(|n| n.parse::<u64>().ok());
             let named = |number| manifest.segments.iter().any(|entry| entry.number == number);
-            if number.is_some_and(|number| segment_name(number) == name && !named(number)) {
+            let number = number.filter(|number| segment_name(*number) == name && !named(*number));
+            if let Some(number) = number {
+                // MANIFEST must not come back as one that names it, where who replaced it could not sync that.
+                if !removed {
+                    self.storage.sync_dir(LOG_FOLDER).map_err(failed)?;
+                }
+                // Its number may be given again.
+                self.reader.forget_packed(number);
                 self.storage
                     .remove(&format!("{LOG_FOLDER}/{name}"))
                     .map_err(failed)?;
@@ -184,7 +202,7 @@ impl Engine {
     }
 
     /// Forgets and removes segments that will not count. Failing is no harm: the next compact removes them.
-    fn give_up(&self, numbers: impl Iterator<Item = u64>) {
+    fn give_up(&self, numbers: &[u64]) {
         let Ok(_lock) = self.lock_for_compact() else {
             return;
         };
@@ -192,9 +210,13 @@ impl Engine {
             return;
         };
         for number in numbers {
-            if manifest.segments.iter().all(|entry| entry.number != number) {
-                self.reader.forget_packed(number);
-                let _ = self.storage.remove(&segment_file(number));
+            if manifest
+                .segments
+                .iter()
+                .all(|entry| entry.number != *number)
+            {
+                self.reader.forget_packed(*number);
+                let _ = self.storage.remove(&segment_file(*number));
             }
         }
     }

@@ -11,6 +11,8 @@ mod frame;
 mod load;
 mod numbers;
 mod objects;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod write;
 
