@@ -12,6 +12,10 @@ const SHORT_LEVEL: i32 = 7;
 /// How hard it tries where they are long: from about here on the time goes into taking in the prefix, and harder
 /// levels take four times as much of it to save an eighth of the bytes.
 const LEVEL: i32 = 3;
+/// And how hard where there is no prefix and the content is this long: nothing that takes longer makes it smaller by
+/// more than a tenth.
+const HUGE_LEVEL: i32 = 1;
+const HUGE: usize = 32 << 20;
 /// Prefix and content up to this many bytes are short.
 const SHORT: usize = 64 << 10;
 /// Up to this many bytes of prefix and content together, the windows that zstd picks by itself reach the prefix.
@@ -100,7 +104,11 @@ pub(crate) fn can_reach(prefix: usize, content: usize) -> bool {
 fn frame(content: &[u8], prefix: Option<&[u8]>) -> Result<Vec<u8>, FrameError> {
     let mut out = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
     let reach = content.len().saturating_add(prefix.map_or(0, <[u8]>::len));
-    let level = if reach <= SHORT { SHORT_LEVEL } else { LEVEL };
+    let level = match reach {
+        ..=SHORT => SHORT_LEVEL,
+        HUGE.. if prefix.is_none() => HUGE_LEVEL,
+        _ => LEVEL,
+    };
     if reach <= PLAIN_WINDOW {
         COMPRESSOR.with_borrow_mut(|context| {
             context
@@ -114,7 +122,7 @@ fn frame(content: &[u8], prefix: Option<&[u8]>) -> Result<Vec<u8>, FrameError> {
             .trailing_zeros()
             .min(MAX_WINDOW_LOG);
         let parameters = [
-            CParameter::CompressionLevel(LEVEL),
+            CParameter::CompressionLevel(level),
             CParameter::WindowLog(window),
             CParameter::EnableLongDistanceMatching(prefix.is_some()),
         ];
