@@ -232,6 +232,35 @@ fn check_rendering(canonical: &[u8], form: Form, untag: bool) -> Vec<u8> {
     text
 }
 
+/// More members out of order than are kept until the document ends, at several depths.
+#[test]
+fn objects_that_are_put_in_order_early() {
+    let row = |n: usize| {
+        format!(r#"{{"z": {n}, "b": {{"y": [{{"d": 1, "c": {n}}}], "x": 2}}, "a": "q"}}"#)
+    };
+    let rows = |count: usize| (0..count).map(row).collect::<Vec<_>>().join(", ");
+    let deep = |depth: usize, inner: String| {
+        (0..depth).fold(inner, |inner, n| {
+            format!(r#"{{"z{n}": {inner}, "a": {n}, "y": [0]}}"#)
+        })
+    };
+    let array = format!("[{}]", rows(20_000));
+    for text in [
+        array.clone(),
+        deep(1, array.clone()),
+        deep(3, array.clone()),
+        deep(40, array.clone()),
+        format!(
+            r#"{{"w": {array}, "v": {}, "b": 1}}"#,
+            deep(2, array.clone())
+        ),
+    ] {
+        let ours = canonicalize(text.as_bytes()).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(ours == serde_json_canonicalizer::to_vec(&value).unwrap());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -50,10 +50,7 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) {
             }))
         };
         let before = newest.as_ref().and_then(|newest| newest.change().content);
-        let compressed = match before {
-            Some(content) if content.object == object.id => None,
-            _ => guess_of(&object, objects.base_of_document(newest.as_ref()))?,
-        };
+        // The layout of a large source takes much memory for a moment: first that, then what stays.
         let source = match &own {
             None => None,
             Some(source) => {
@@ -64,6 +61,10 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) {
                 }
                 Some(SourceGuess { reading, plan })
             }
+        };
+        let compressed = match before {
+            Some(content) if content.object == object.id => None,
+            _ => guess_of(&object, objects.base_of_document(newest.as_ref()))?,
         };
         let seen = Seen {
             seq: head,

@@ -20,6 +20,8 @@ use crate::log::record::{ObjectRecord, Reference, StoredChange};
 const MAX_FRAMES: usize = 2 * KEYFRAME_EVERY as usize;
 /// Contents kept for the next delta and the next load, in bytes.
 const CACHE_LEN: usize = 64 << 20;
+/// A base longer than this may be out of reach of a new object.
+const LONG_BASE: usize = 100 << 20;
 /// A thread keeps buffers for chains up to this many bytes each.
 const MAX_KEPT_SCRATCH: usize = 4 << 20;
 
@@ -33,7 +35,7 @@ pub(crate) struct ObjectAt {
 /// The content of an object, and where its chain stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Vec<u8>>,
     /// Objects since the keyframe.
     pub k: u64,
     /// Bytes that loading it decodes.
@@ -536,9 +538,9 @@ impl<'a> ObjectReader<'a> {
                 load_len = content.load_len;
             }
             let prefix = match (&below, first) {
-                (Some(content), _) => Some(&*content.bytes),
+                (Some(content), _) => Some(content.bytes.as_slice()),
                 (None, true) => None,
-                (None, false) => Some(&*scratch.done),
+                (None, false) => Some(scratch.done.as_slice()),
             };
             k = record.k();
             match record {
@@ -555,7 +557,11 @@ impl<'a> ObjectReader<'a> {
             load_len = load_len.saturating_add(scratch.next.len() as u64);
             std::mem::swap(&mut scratch.done, &mut scratch.next);
         }
-        let bytes = Arc::from(scratch.done.as_slice());
+        // A large one is not copied.
+        let bytes = Arc::new(match scratch.done.len() > MAX_KEPT_SCRATCH {
+            true => std::mem::take(&mut scratch.done),
+            false => scratch.done.clone(),
+        });
         scratch.trim();
         Ok(Content { bytes, k, load_len })
     }
@@ -577,7 +583,7 @@ impl<'a> ObjectReader<'a> {
         at: ObjectAt,
         id: &ObjectId,
         cache: Option<&Mutex<ContentCache>>,
-    ) -> Result<Arc<[u8]>, Fault> {
+    ) -> Result<Arc<Vec<u8>>, Fault> {
         let lock = || cache.map(|cache| cache.lock().unwrap_or_else(PoisonError::into_inner));
         let (content, records) = self.content(at, &mut |at| lock()?.get(at))?;
         if ObjectId::of(&content.bytes) == *id {
@@ -601,7 +607,7 @@ impl<'a> ObjectReader<'a> {
     }
 
     /// The content with this id, wherever it is stored, checked.
-    pub fn any(&self, id: &ObjectId, cache: &mut ContentCache) -> Result<Arc<[u8]>, Fault> {
+    pub fn any(&self, id: &ObjectId, cache: &mut ContentCache) -> Result<Arc<Vec<u8>>, Fault> {
         let at = match self.find(id)? {
             Some(at) => Some(at),
             None => self.find_orphan(id)?,
@@ -668,7 +674,7 @@ impl<'a> ObjectReader<'a> {
         before: Option<ObjectAt>,
         cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
     ) -> Result<Encoded, Fault> {
-        match before.and_then(|at| self.base_for(at, cached)) {
+        match before.and_then(|at| self.base_for(at, content.len(), cached)) {
             Some((at, base, k)) => {
                 let mut encoded = Encoded::over(content, &base, at)?;
                 if encoded.k > 0 {
@@ -700,8 +706,15 @@ impl<'a> ObjectReader<'a> {
     fn base_for(
         &self,
         at: ObjectAt,
+        new_len: usize,
         cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
     ) -> Option<(ObjectAt, Content, u64)> {
+        // What is too long to be reached is not decoded to find that out.
+        if !delta::can_reach(LONG_BASE, new_len)
+            && !delta::can_reach(usize::try_from(self.content_len(at).ok()?).ok()?, new_len)
+        {
+            return None;
+        }
         let (before, _) = self.content(at, cached).ok()?;
         let k = before.k + 1;
         if k >= KEYFRAME_EVERY {

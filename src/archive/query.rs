@@ -21,15 +21,8 @@ use crate::revision::Spec;
 #[derive(Clone, Debug)]
 pub struct Loaded {
     version: Version,
-    canonical: Arc<[u8]>,
-    source: Option<Source>,
-}
-
-/// The bytes of a source: an object, or what a layout has made.
-#[derive(Clone, Debug)]
-enum Source {
-    Object(Arc<[u8]>),
-    Rendered(Arc<Vec<u8>>),
+    canonical: Arc<Vec<u8>>,
+    source: Option<Arc<Vec<u8>>>,
 }
 
 impl Loaded {
@@ -46,8 +39,7 @@ impl Loaded {
     /// The bytes as they were saved; the pretty form where the document came without bytes of its own.
     pub fn source(&self) -> Vec<u8> {
         match (&self.source, self.version.form) {
-            (Some(Source::Object(source)), _) => source.to_vec(),
-            (Some(Source::Rendered(source)), _) => source.to_vec(),
+            (Some(source), _) => source.to_vec(),
             (None, SourceForm::Canonical) => self.canonical.to_vec(),
             _ => self.render(Form::Pretty),
         }
@@ -56,8 +48,8 @@ impl Loaded {
     /// The same, without a copy where that can be.
     pub fn into_source(self) -> Vec<u8> {
         match self.source {
-            Some(Source::Rendered(source)) => Arc::unwrap_or_clone(source),
-            _ => self.source(),
+            Some(source) => Arc::unwrap_or_clone(source),
+            None => self.source(),
         }
     }
 
@@ -331,12 +323,12 @@ impl Archive {
             let source = match version.form {
                 SourceForm::Object(id) => {
                     let at = objects.locate(&located, version.seq, &id)?;
-                    Some(Source::Object(objects.checked(at, &id, cache)?))
+                    Some(objects.checked(at, &id, cache)?)
                 }
                 SourceForm::LaidOut { check, layout } => {
                     let kept = (check, layout);
                     let source = objects.laid_out(&canonical, version.nan, kept, version.seq)?;
-                    Some(Source::Rendered(Arc::new(source)))
+                    Some(Arc::new(source))
                 }
                 SourceForm::None | SourceForm::Canonical | SourceForm::Pretty => None,
             };

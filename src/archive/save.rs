@@ -131,9 +131,16 @@ impl Conditions {
 impl Prepared {
     /// Reads a document. `default` is what to do with numbers that JSON does not have where the document says
     /// nothing of it.
-    pub fn new(path: &str, document: Document, default: NanMode) -> Result<Prepared, CanonError> {
+    pub fn new(
+        path: &str,
+        document: Document,
+        default: NanMode,
+    ) -> Result<Prepared, (CanonError, Document)> {
         let mode = document.nan.unwrap_or(default);
-        let (canonical, outcome) = canon::canonicalize_with(&document.bytes, mode)?;
+        let (canonical, outcome) = match canon::canonicalize_with(&document.bytes, mode) {
+            Ok(done) => done,
+            Err(error) => return Err((error, document)),
+        };
         let nan = outcome.tagged;
         let id = ObjectId::of(&canonical);
         let source = if !document.own_bytes {
@@ -483,15 +490,15 @@ impl Archive {
             path: path.to_owned(),
             source,
         };
-        match Prepared::new(path, document.clone(), NanMode::Reject) {
+        match Prepared::new(path, document, NanMode::Reject) {
             Ok(prepared) => Ok(prepared),
-            Err(first) if document.nan.is_none() => match self.newest(path)? {
+            Err((first, document)) if document.nan.is_none() => match self.newest(path)? {
                 Some(newest) if newest.nan => {
-                    Prepared::new(path, document, NanMode::Tag).map_err(invalid)
+                    Prepared::new(path, document, NanMode::Tag).map_err(|(error, _)| invalid(error))
                 }
                 _ => Err(invalid(first)),
             },
-            Err(error) => Err(invalid(error)),
+            Err((error, _)) => Err(invalid(error)),
         }
     }
 }

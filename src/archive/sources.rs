@@ -64,7 +64,7 @@ impl LayoutCache {
 #[derive(Clone, Debug)]
 pub(crate) struct NewSource {
     pub id: ObjectId,
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Vec<u8>>,
     /// Settled before the lock was taken.
     pub guess: Option<SourceGuess>,
 }
@@ -149,6 +149,7 @@ impl ObjectReader<'_> {
             _ => None,
         };
         if let Some((at, layout)) = &previous
+            && Layout::is_affordable(bytes, canonical)
             && layout.renders_to(canonical, nan, bytes)
         {
             return SourcePlan::Alike(*at);

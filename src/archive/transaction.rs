@@ -102,7 +102,7 @@ impl Drop for Turn<'_> {
 #[derive(Clone, Debug)]
 pub(crate) struct NewObject {
     pub id: ObjectId,
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Vec<u8>>,
     /// Compressed before the lock was taken.
     pub guess: Option<Guess>,
 }

@@ -187,19 +187,51 @@ pub(super) struct Permutation {
     sorted: Vec<(u64, usize)>,
     levels: Vec<Level>,
     before: Vec<u8>,
+    /// Where `before` begins in the output.
+    before_start: usize,
+    /// Number of objects that were put in order and forgotten.
+    done: usize,
+    /// How many members are recorded before it is time to put objects in order, rather than at the end of the
+    /// document.
+    limit: usize,
 }
+
+/// The lowest [`Permutation::limit`].
+const MANY_PIECES: usize = 1 << 16;
 
 impl Permutation {
     pub(super) fn clear(&mut self) {
         self.nodes.clear();
         self.pieces.clear();
         self.levels.clear();
+        self.done = 0;
+        self.limit = MANY_PIECES;
     }
 
     /// Number of objects recorded.
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
-        self.nodes.len()
+        self.done + self.nodes.len()
+    }
+
+    /// Are so many members recorded that what is complete should be put in order now?
+    #[inline(always)]
+    pub(super) fn is_long(&self) -> bool {
+        self.pieces.len() >= self.limit
+    }
+
+    /// It is not the time yet.
+    pub(super) fn postpone(&mut self) {
+        self.limit = 2 * self.pieces.len();
+    }
+
+    /// Puts what is recorded in order before the document ends, so that the memory for it stays small. An object
+    /// keeps its place and its length, so what is around it can be put in order later.
+    pub(super) fn apply_early(&mut self, out: &mut [u8]) {
+        self.apply(out);
+        self.done += self.nodes.len();
+        self.nodes.clear();
+        self.pieces.clear();
     }
 
     /// Records the object `start..end` of the output, with `nodes` recorded before it opened.
@@ -252,24 +284,26 @@ impl Permutation {
         }
         let pieces = self.pieces.len();
         let recorded = self.nodes.len();
+        // What was put in order early is like any other bytes by now.
+        let done = self.done;
         self.pieces.extend(self.sorted.iter().map(|&(_, index)| {
             let member = &members[index];
             // A comma, or the closing brace, ends a member.
             let (end, nodes_end) = match members.get(index + 1) {
-                Some(next) => (next.start - 1, next.nodes),
+                Some(next) => (next.start - 1, next.nodes.saturating_sub(done)),
                 None => (end - 1, recorded),
             };
             Piece {
                 start: member.start,
                 end,
-                nodes: member.nodes,
+                nodes: member.nodes.saturating_sub(done),
                 nodes_end,
             }
         }));
         self.nodes.push(Node {
             start,
             end,
-            nodes,
+            nodes: nodes.saturating_sub(done),
             pieces,
             pieces_end: self.pieces.len(),
         });
@@ -280,8 +314,15 @@ impl Permutation {
     ///
     /// Returns the number of bytes written, which is at most the length of `out`: the work is linear.
     pub(super) fn apply(&mut self, out: &mut [u8]) -> usize {
+        let first = self.nodes.iter().map(|node| node.start).min();
+        let last = self.nodes.iter().map(|node| node.end).max();
+        let (Some(first), Some(last)) = (first, last) else {
+            return 0;
+        };
         self.before.clear();
-        self.before.extend_from_slice(out);
+        self.before_start = first;
+        self.before
+            .extend_from_slice(out.get(first..last).unwrap_or_default());
         let mut written = 0;
         let mut outermost = self.nodes.len();
         while let Some(node) = outermost
@@ -304,6 +345,7 @@ impl Permutation {
             target,
             written: 0,
             source: &self.before,
+            source_start: self.before_start,
         };
         debug_assert_eq!(start + target.left, self.nodes[node].end);
         self.levels.clear();
@@ -352,6 +394,8 @@ struct Backwards<'a> {
     left: usize,
     written: usize,
     source: &'a [u8],
+    /// Where `source` begins in the output.
+    source_start: usize,
 }
 
 impl Backwards<'_> {
@@ -367,6 +411,10 @@ impl Backwards<'_> {
     #[inline(always)]
     fn copy(&mut self, from: usize, to: usize) {
         const BLOCK: usize = 32;
+        let (from, to) = (
+            from.saturating_sub(self.source_start),
+            to.saturating_sub(self.source_start),
+        );
         let length = to.saturating_sub(from);
         self.written += length;
         let end = self.left;

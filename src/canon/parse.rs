@@ -25,6 +25,9 @@ const TAG_NAME: &[u8] = b"$number";
 /// Spans up to this length are copied as a block of constant length.
 const BLOCK: usize = 32;
 
+/// Objects are put in order before the document ends if at most so many are open around them.
+const MAX_AROUND: usize = 4;
+
 /// An array or object that is still open.
 #[derive(Debug, Clone, Copy)]
 struct Open {
@@ -307,11 +310,28 @@ impl Pass<'_> {
             {
                 return repeated(self.input, &member);
             }
+            if self.scratch.permutation.is_long() {
+                self.order_early(at + 1);
+            }
         } else if self.nan == NanMode::Tag && members.len() == 1 {
             self.note_genuine_tag(at + 1, open);
         }
         self.scratch.members.truncate(open.members);
         Ok(())
+    }
+
+    /// Puts the objects that ended before `at` in order now, unless they lie so deep that their bytes might have to be
+    /// moved again for many objects around them.
+    #[cold]
+    fn order_early(&mut self, at: usize) {
+        let around = self.scratch.open.iter().filter(|open| open.object).count();
+        if around > MAX_AROUND {
+            self.scratch.permutation.postpone();
+            return;
+        }
+        self.copy_up_to(at);
+        let out = self.out.get_mut(self.base..).unwrap_or_default();
+        self.scratch.permutation.apply_early(out);
     }
 
     /// Remembers the object of one member that ends before `end` if it looks like a tag.

@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         .map_err(|error| not_found(error, &args.rev))?;
     let bytes = match &pointer {
         Some(pointer) => value_at(&loaded, &version, pointer, &args.form)?,
-        None => whole(&loaded, &args.form)?,
+        None => whole(loaded, &args.form),
     };
     let Some(file) = args.output.as_ref().filter(|file| file.as_os_str() != "-") else {
         context.out.bytes(&bytes);
@@ -118,16 +118,16 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     Ok(super::DONE)
 }
 
-fn whole(loaded: &Loaded, form: &FormArgs) -> Result<Vec<u8>, Failure> {
-    Ok(if form.canonical {
+fn whole(loaded: Loaded, form: &FormArgs) -> Vec<u8> {
+    if form.canonical {
         loaded.canonical().to_vec()
     } else if form.compact {
         loaded.render(Form::Compact)
     } else if form.pretty {
         loaded.render(Form::Pretty)
     } else {
-        loaded.source()
-    })
+        loaded.into_source()
+    }
 }
 
 /// A value has no bytes of its own: it is laid out for reading unless another form is asked for.

@@ -23,6 +23,8 @@ use crate::storage;
 const BUSY: Duration = Duration::from_secs(5);
 /// How many pages of the file are kept in memory at most (32 MiB); what is kept grows with use.
 const CACHE_PAGES: i64 = 8192;
+/// From so many questions on a larger cache pays.
+const MANY_QUESTIONS: usize = 16;
 /// A read transaction is begun anew after this time.
 const LONGEST_READ: Duration = Duration::from_secs(1);
 /// Names of paths kept; when there are more, all are forgotten.
@@ -87,10 +89,13 @@ type Answer<T> = Result<T, IndexError>;
 pub(crate) struct SqliteIndex {
     connection: Connection,
     file: Option<PathBuf>,
-    /// How many questions are under way.
+    /// How many questions are under way, and how many there were.
     questions: usize,
+    asked: usize,
     /// When the read transaction was begun that they share.
     reading: Option<Instant>,
+    /// The connection is set up for writing, and for more than a few questions.
+    settled: bool,
     names: RefCell<HashMap<PathKey, String>>,
 }
 
@@ -108,24 +113,47 @@ impl SqliteIndex {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         // Otherwise a partial index makes SQLite plan a statement anew whenever another value is bound to it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        if file.is_some() {
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-        }
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        connection.pragma_update(None, "cache_size", CACHE_PAGES)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(SqliteIndex {
             connection,
             file: file.map(Path::to_owned),
             questions: 0,
+            asked: 0,
             reading: None,
+            settled: false,
             names: RefCell::default(),
         })
     }
 
+    /// What only a writer needs, or one who asks much: each setting is a statement to be read, and many processes ask
+    /// one question. The journal's mode stands in the file.
+    fn settle(&mut self) -> rusqlite::Result<()> {
+        if self.settled {
+            return Ok(());
+        }
+        if self.file.is_some() {
+            self.connection
+                .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        }
+        self.connection
+            .pragma_update(None, "synchronous", "NORMAL")?;
+        self.connection
+            .pragma_update(None, "wal_autocheckpoint", 0)?;
+        self.connection
+            .pragma_update(None, "cache_size", CACHE_PAGES)?;
+        self.settled = true;
+        Ok(())
+    }
+
     pub fn begin_question(&mut self) {
         self.questions += 1;
+        self.asked += 1;
+        // Not inside a read transaction, and failing is no harm: a writer tries again.
+        if self.asked == MANY_QUESTIONS && self.reading.is_none() {
+            let _ = self
+                .connection
+                .pragma_update(None, "cache_size", CACHE_PAGES);
+        }
     }
 
     pub fn end_question(&mut self) {
@@ -197,16 +225,19 @@ impl SqliteIndex {
         if schema != SCHEMA {
             return Ok(Err("it is of another version"));
         }
-        let bound = self
+        let sql = "SELECT generation, segment, end, seq, id, recorded, synced_before, batch, before, record_len,
+                   batch_segment, archive, place, device, inode FROM mark";
+        let found = self
             .connection
-            .prepare_cached("SELECT archive, place, device, inode FROM mark")?
+            .prepare(sql)?
             .query_row([], |row| {
-                Ok((
-                    row.get::<_, Vec<u8>>(0)?,
-                    row.get::<_, String>(1)?,
-                    number(row, 2)?,
-                    number(row, 3)?,
-                ))
+                let bound = (
+                    row.get::<_, Vec<u8>>(11)?,
+                    row.get::<_, String>(12)?,
+                    number(row, 13)?,
+                    number(row, 14)?,
+                );
+                Ok((bound, mark_row(row)?))
             })
             .optional()?;
         let ours = (
@@ -215,44 +246,13 @@ impl SqliteIndex {
             binding.device,
             binding.inode,
         );
-        match bound {
+        match found {
             None => Ok(Err("it is not finished")),
-            Some(theirs) if theirs != ours => {
+            Some((theirs, _)) if theirs != ours => {
                 Ok(Err("it belongs to another archive or another place"))
             }
-            Some(_) => Ok(Ok(self.read_mark()?)),
+            Some((_, mark)) => Ok(Ok(mark)),
         }
-    }
-
-    fn read_mark(&self) -> Answer<Mark> {
-        let sql = "SELECT generation, segment, end, seq, id, recorded, synced_before, batch, before, record_len,
-                   batch_segment FROM mark";
-        let mark = self.connection.prepare_cached(sql)?.query_row([], |row| {
-            let segment = number(row, 1)?;
-            let id: [u8; 32] = row.get(4)?;
-            let place = match row.get::<_, Option<i64>>(7)? {
-                None => None,
-                Some(offset) => Some(BatchPlace {
-                    segment: number(row, 10)?,
-                    offset: offset.cast_unsigned(),
-                    before: number(row, 8)?,
-                    record_len: number(row, 9)?,
-                }),
-            };
-            Ok(Mark {
-                generation: number(row, 0)?,
-                segment,
-                offset: number(row, 2)?,
-                head: Head {
-                    seq: number(row, 3)?,
-                    commit: CommitId(id),
-                    recorded: row.get(5)?,
-                    place,
-                    synced_before: number(row, 6)?,
-                },
-            })
-        })?;
-        Ok(mark)
     }
 
     /// What an earlier rebuild found missing from the log that the index before it had known.
@@ -273,6 +273,7 @@ impl SqliteIndex {
     ) -> Result<Mark, E> {
         let fault = |error: rusqlite::Error| E::from(IndexError::from(error));
         self.stop_reading();
+        self.settle().map_err(fault)?;
         self.connection
             .execute_batch("BEGIN IMMEDIATE")
             .map_err(fault)?;
@@ -334,6 +335,7 @@ impl SqliteIndex {
     /// process has already gone as far.
     pub fn absorb(&mut self, base: u64, rows: &Rows, mark: &Mark) -> Answer<()> {
         self.stop_reading();
+        self.settle()?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -743,6 +745,31 @@ struct PathRow {
     id: i64,
     newest: u64,
     count: u64,
+}
+
+fn mark_row(row: &Row<'_>) -> rusqlite::Result<Mark> {
+    let id: [u8; 32] = row.get(4)?;
+    let place = match row.get::<_, Option<i64>>(7)? {
+        None => None,
+        Some(offset) => Some(BatchPlace {
+            segment: number(row, 10)?,
+            offset: offset.cast_unsigned(),
+            before: number(row, 8)?,
+            record_len: number(row, 9)?,
+        }),
+    };
+    Ok(Mark {
+        generation: number(row, 0)?,
+        segment: number(row, 1)?,
+        offset: number(row, 2)?,
+        head: Head {
+            seq: number(row, 3)?,
+            commit: CommitId(id),
+            recorded: row.get(5)?,
+            place,
+            synced_before: number(row, 6)?,
+        },
+    })
 }
 
 fn version_row(row: &Row<'_>) -> rusqlite::Result<VersionRow> {

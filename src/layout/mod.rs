@@ -19,6 +19,7 @@
 //! | `number` | the spelling of numbers |
 //! | `short` | comparing short texts |
 //! | `infer` | from a source to its layout |
+//! | `sample` | inference: large sources, from a part
 //! | `space` | inference: white space, and which containers are flat |
 //! | `letters` | inference: escapes |
 //! | `figures` | inference: numbers |
@@ -38,6 +39,7 @@ mod merge;
 mod number;
 mod ready;
 mod render;
+mod sample;
 mod shapes;
 mod short;
 mod space;
@@ -107,8 +109,13 @@ impl Layout {
     /// Where the document does not show a property of its writer, the commonest is assumed. Time is linear in the
     /// source, but for the sorting of member names. `None` is also the answer where exceptions would take more than
     /// 256 bytes and a sixteenth of the source, or all of the layout more than 4 KiB and a quarter of it.
+    /// Of a source of 32 MiB or more only the first mebibyte is looked at, and `None` is also the answer where the
+    /// check would take more memory than one and a half times the source.
     pub fn infer(source: &[u8], canonical: &[u8], nan: bool) -> Option<Layout> {
-        infer::infer(None, source, canonical, nan)
+        match source.len() >= sample::LARGE {
+            true => sample::infer_large(None, source, canonical, nan),
+            false => infer::infer(None, source, canonical, nan),
+        }
     }
 
     /// As [`infer`](Layout::infer), but keeps what `previous`, the layout of an earlier version, knows and `source`
@@ -119,7 +126,15 @@ impl Layout {
         canonical: &[u8],
         nan: bool,
     ) -> Option<Layout> {
-        infer::infer_from(previous, source, canonical, nan)
+        match source.len() >= sample::LARGE {
+            true => sample::infer_large(Some(previous), source, canonical, nan),
+            false => infer::infer_from(previous, source, canonical, nan),
+        }
+    }
+
+    /// Can it be found out at a bearable price what layout made `source`? Of a large one that takes memory.
+    pub(crate) fn is_affordable(source: &[u8], canonical: &[u8]) -> bool {
+        source.len() < sample::LARGE || sample::is_affordable(source, canonical)
     }
 
     /// The encoding: equal layouts have equal bytes, similar ones share long runs.

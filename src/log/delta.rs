@@ -18,6 +18,10 @@ const PACKED_LEVEL: i32 = 19;
 const PACKED_WIDE_LEVEL: i32 = 9;
 /// Up to this many bytes of prefix and content together are within that window.
 const PACKED_WINDOW: usize = 8 << 20;
+/// And how hard where there is no prefix and the content is this long: nothing that takes longer makes it smaller by
+/// more than a tenth.
+const HUGE_LEVEL: i32 = 1;
+const HUGE: usize = 32 << 20;
 /// Prefix and content up to this many bytes are short.
 const SHORT: usize = 64 << 10;
 /// Up to this many bytes of prefix and content together, the windows that zstd picks by itself reach the prefix.
@@ -114,7 +118,11 @@ pub(crate) fn can_reach(prefix: usize, content: usize) -> bool {
 /// A zstd frame without its magic number.
 fn frame(content: &[u8], prefix: Option<&[u8]>) -> Result<Vec<u8>, FrameError> {
     let reach = content.len().saturating_add(prefix.map_or(0, <[u8]>::len));
-    let level = if reach <= SHORT { SHORT_LEVEL } else { LEVEL };
+    let level = match reach {
+        ..=SHORT => SHORT_LEVEL,
+        HUGE.. if prefix.is_none() => HUGE_LEVEL,
+        _ => LEVEL,
+    };
     match reach <= PLAIN_WINDOW {
         true => short_frame(content, prefix, level),
         false => wide_frame(content, prefix, level),

@@ -73,6 +73,8 @@ pub(crate) struct LogReader {
     /// Commit blocks of packed segments by segment and offset; what is asked for together mostly stands together.
     blocks: Mutex<HashMap<(u64, u64), Arc<CommitBlock>>>,
     contents: BlockCache,
+    /// MANIFEST as it was read last.
+    known: Mutex<Option<(Manifest, ManifestStamp)>>,
 }
 
 /// More open segments than this are closed and opened again when needed.
@@ -94,6 +96,7 @@ impl LogReader {
             packed: Mutex::default(),
             blocks: Mutex::default(),
             contents: BlockCache::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -109,8 +112,22 @@ impl LogReader {
         &self.identity
     }
 
-    /// Reads MANIFEST, and what tells whether it was replaced since.
+    /// MANIFEST, and what tells whether it was replaced since. It is read again only where it was.
     pub fn manifest(&self) -> Result<(Manifest, ManifestStamp)> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((manifest, stamp)) = &*known
+            && self
+                .manifest_stamp()
+                .is_ok_and(|identity| stamp.is_still(identity))
+        {
+            return Ok((manifest.clone(), stamp.clone()));
+        }
+        let read = self.read_manifest()?;
+        *known = Some(read.clone());
+        Ok(read)
+    }
+
+    fn read_manifest(&self) -> Result<(Manifest, ManifestStamp)> {
         let name = format!("{LOG_FOLDER}/{MANIFEST_FILE}");
         let file = self
             .storage

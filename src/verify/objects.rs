@@ -114,7 +114,7 @@ impl Checker<'_> {
         known: &mut HashSet<ObjectId>,
         cache: &mut ContentCache,
         faults: &mut Faults,
-    ) -> Result<Option<Arc<[u8]>>> {
+    ) -> Result<Option<Arc<Vec<u8>>>> {
         let id = needed.id;
         let first = known.insert(id);
         if needed.at.is_none() {
@@ -160,7 +160,7 @@ impl Checker<'_> {
         seq: u64,
         needs: &Needs,
         laid_out: ([u8; 8], LayoutAt),
-        document: Option<Arc<[u8]>>,
+        document: Option<Arc<Vec<u8>>>,
         cache: &mut ContentCache,
     ) -> Option<Fault> {
         let canonical = match document {

@@ -39,12 +39,12 @@ struct Key {
     /// Its number among the keys of the chain.
     number: u64,
     spot: Spot,
-    bytes: Arc<[u8]>,
+    bytes: Arc<Vec<u8>>,
     load_len: u64,
 }
 
 /// An object, and its number among all of the segment.
-type Numbered = (usize, Arc<[u8]>);
+type Numbered = (usize, Arc<Vec<u8>>);
 
 /// Packs one chain after the other.
 pub(super) struct ChainPacker<'a, 'w> {
@@ -74,7 +74,7 @@ impl<'a, 'w> ChainPacker<'a, 'w> {
     }
 
     /// Adds the next object of the chain.
-    pub fn add(&mut self, object: usize, bytes: Arc<[u8]>) -> Result<()> {
+    pub fn add(&mut self, object: usize, bytes: Arc<Vec<u8>>) -> Result<()> {
         if self.keys.is_empty() {
             self.small = bytes.len() <= SMALL;
             return self.key((object, bytes), 0);

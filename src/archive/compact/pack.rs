@@ -219,7 +219,11 @@ impl<'a> Packing<'a> {
     }
 
     /// Loads objects and compares them with their ids.
-    fn load(&self, numbers: &[usize], cache: &mut ContentCache) -> Result<Vec<(usize, Arc<[u8]>)>> {
+    fn load(
+        &self,
+        numbers: &[usize],
+        cache: &mut ContentCache,
+    ) -> Result<Vec<(usize, Arc<Vec<u8>>)>> {
         let engine = &self.archive.engine;
         let cache = std::cell::RefCell::new(cache);
         engine.ask(|catalog| {

@@ -48,7 +48,7 @@ fn give_back(buffer: Vec<u8>) {
 /// An object that was loaded.
 #[derive(Debug)]
 pub(crate) struct PackedObject {
-    pub bytes: Arc<[u8]>,
+    pub bytes: Arc<Vec<u8>>,
     /// Bytes that loading it decodes.
     pub load_len: u64,
 }
@@ -170,15 +170,20 @@ impl LogReader {
             Some(block) => block,
             None => self.decode_block(segment, spot.block)?,
         };
-        let lacking = "a block lacks an object";
-        let bytes = block
-            .object(spot.number)
-            .map(Arc::from)
-            .ok_or_else(|| Error::corrupt(segment_file(segment), Some(spot.block), lacking))?;
         let load_len = block.load_len;
-        if let Ok(block) = Arc::try_unwrap(block) {
-            give_back(block.content);
-        }
+        let lacking = "a block lacks an object";
+        let lacking = || Error::corrupt(segment_file(segment), Some(spot.block), lacking);
+        let range = super::objects::range(&block.lengths, spot.number).ok_or_else(lacking)?;
+        let bytes = match Arc::try_unwrap(block) {
+            Ok(block) if range.len() == block.content.len() => block.content,
+            Ok(block) => {
+                let bytes = block.content.get(range).map(<[u8]>::to_vec);
+                give_back(block.content);
+                bytes.ok_or_else(lacking)?
+            }
+            Err(kept) => kept.content.get(range).ok_or_else(lacking)?.to_vec(),
+        };
+        let bytes = Arc::new(bytes);
         Ok(PackedObject { bytes, load_len })
     }
 
