@@ -315,6 +315,7 @@ impl Engine {
     /// Opens the view: by the index where its mark stands in the log, else after building the index anew.
     fn load_view(&self, doubt: Option<&str>) -> Result<View> {
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        index.forget();
         let mut reason = doubt.map(str::to_owned);
         let mut lost = None;
         // Where it was made before segments were packed: the newest commit that it had seen.

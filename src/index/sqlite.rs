@@ -97,6 +97,7 @@ pub(crate) struct SqliteIndex {
     /// The connection is set up for writing, and for more than a few questions.
     settled: bool,
     names: RefCell<HashMap<PathKey, String>>,
+    newest: RefCell<NewestRows>,
 }
 
 impl SqliteIndex {
@@ -122,6 +123,7 @@ impl SqliteIndex {
             reading: None,
             settled: false,
             names: RefCell::default(),
+            newest: RefCell::default(),
         })
     }
 
@@ -143,6 +145,12 @@ impl SqliteIndex {
             .pragma_update(None, "cache_size", CACHE_PAGES)?;
         self.settled = true;
         Ok(())
+    }
+
+    /// Forgets what is kept of answers: the log may be another one.
+    pub fn forget(&mut self) {
+        self.newest = RefCell::default();
+        self.names = RefCell::default();
     }
 
     pub fn begin_question(&mut self) {
@@ -272,6 +280,7 @@ impl SqliteIndex {
         fill: impl FnOnce(&mut dyn FnMut(Rows) -> Result<(), E>) -> Result<Mark, E>,
     ) -> Result<Mark, E> {
         let fault = |error: rusqlite::Error| E::from(IndexError::from(error));
+        self.forget();
         self.stop_reading();
         self.settle().map_err(fault)?;
         self.connection
@@ -356,6 +365,7 @@ impl SqliteIndex {
         writer.finish()?;
         write_mark(&transaction, mark)?;
         transaction.commit()?;
+        self.newest.borrow_mut().follow(base, rows, mark.head.seq);
         self.fold();
         Ok(())
     }
@@ -416,9 +426,16 @@ impl SqliteIndex {
     }
 
     pub fn newest(&self, path: Asked<'_>, mark: u64) -> Answer<Option<VersionRow>> {
-        Ok(self
+        if let Some(row) = self.newest.borrow().get(path, mark) {
+            return Ok(Some(row));
+        }
+        let row = self
             .versions(path, i64::MAX.cast_unsigned(), 1, mark)?
-            .pop())
+            .pop();
+        if let Some(row) = &row {
+            self.newest.borrow_mut().put(row, mark);
+        }
+        Ok(row)
     }
 
     /// What the index knows of a path. A row that is missing can be confirmed by nothing in the log, and a version
@@ -737,6 +754,59 @@ impl SqliteIndex {
             .connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         Ok((answer != "ok").then_some(answer))
+    }
+}
+
+/// The newest versions of paths up to a mark, as they were asked for: who saves to a path mostly saves to it again.
+#[derive(Debug, Default)]
+struct NewestRows {
+    mark: u64,
+    rows: HashMap<PathKey, VersionRow>,
+}
+
+/// Newest versions kept; when there are more, all are forgotten.
+const MAX_NEWEST: usize = 32768;
+
+impl NewestRows {
+    fn get(&self, path: Asked<'_>, mark: u64) -> Option<VersionRow> {
+        if mark != self.mark {
+            return None;
+        }
+        let row = self.rows.get(&path.key)?;
+        // Of two names with one key only one is in the archive; this may be the other.
+        (row.path == path.path).then(|| row.clone())
+    }
+
+    fn put(&mut self, row: &VersionRow, mark: u64) {
+        if mark != self.mark || self.rows.len() >= MAX_NEWEST {
+            self.rows.clear();
+            self.mark = mark;
+        }
+        self.rows.insert(row.key, row.clone());
+    }
+
+    /// Goes on from one mark to the next with the rows between them.
+    fn follow(&mut self, base: u64, rows: &Rows, mark: u64) {
+        if base != self.mark {
+            self.rows.clear();
+        }
+        self.mark = mark;
+        for row in &rows.versions {
+            match self.rows.get_mut(&row.key) {
+                // Rows of one path come in the order of its versions, but for damage.
+                Some(known) if known.version < row.version => {
+                    let path = std::mem::take(&mut known.path);
+                    *known = VersionRow {
+                        path,
+                        ..row.clone()
+                    };
+                }
+                Some(_) => {
+                    self.rows.remove(&row.key);
+                }
+                None => {}
+            }
+        }
     }
 }
 
