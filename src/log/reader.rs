@@ -83,8 +83,8 @@ const MAX_OPEN_SEGMENTS: usize = 64;
 const READ_UNASKED: u64 = 64 << 10;
 /// What is read of a record of unknown length first: most of those of packed segments are shorter.
 const READ_FIRST: usize = 8 << 10;
-/// Commit blocks kept; when there are more, all are forgotten.
-const MAX_BLOCKS: usize = 256;
+/// Commit blocks kept, some ten kilobytes each; when there are more, all are forgotten.
+const MAX_BLOCKS: usize = 4096;
 
 impl LogReader {
     pub fn new(storage: Arc<dyn Storage>, keys: ArchiveKeys, identity: Vec<u8>) -> LogReader {
