@@ -46,7 +46,7 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) {
                 on: GuessBase::Before(base),
                 reading,
                 absent: head,
-                encoded: objects.encode(&new.bytes, base, &mut cached)?,
+                encoded: Arc::new(objects.encode(&new.bytes, base, &mut cached)?),
             }))
         };
         let before = newest.as_ref().and_then(|newest| newest.change().content);
@@ -169,7 +169,7 @@ impl Chain {
                 },
                 reading,
                 absent,
-                encoded,
+                encoded: Arc::new(encoded),
             });
         }
         self.id = id;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::engine::Fault;
-use super::objects::{Content, ObjectAt};
+use super::objects::{Content, Encoded, ObjectAt};
 use super::sources::{NewSource, SourcePlan};
 use super::transaction::{Draft, Guess, GuessBase, NewObject, Newest, Staged, Transaction};
 use super::version::Note;
@@ -267,11 +267,12 @@ impl Transaction<'_> {
                 encoded,
                 ..
             }) if self.staged.get(id).is_some_and(|(_, there)| there == k) => {
-                encoded.clone().based_on(self.staged[id].0)
+                let at = self.staged[id].0;
+                Arc::new(Encoded::clone(encoded).based_on(at))
             }
             _ => {
                 let mut cached = |at| self.engine.lock_cache().get(at);
-                self.with(|objects| objects.encode(&object.bytes, base, &mut cached))?
+                Arc::new(self.with(|objects| objects.encode(&object.bytes, base, &mut cached))?)
             }
         };
         let at = ObjectAt {

@@ -115,7 +115,8 @@ pub(crate) struct Guess {
     pub reading: u64,
     /// No commit up to this one has the object.
     pub absent: u64,
-    pub encoded: Encoded,
+    /// Shared, because a large one is not to be copied.
+    pub encoded: Arc<Encoded>,
 }
 
 /// What a guess rests on.

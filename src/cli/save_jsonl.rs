@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::context::Context;
 use super::failure::Failure;
 use super::save::{self, Args};
-use crate::archive::{Document, Note, Save};
+use crate::archive::{Batch, Document, Note, Save};
 use crate::canon::{CanonError, Form, NanMode, canonicalize_with, render};
 use crate::error::Error;
 use crate::pointer::{Pointer, find};
@@ -84,7 +84,7 @@ fn add<'a>(
     if let Some(nan) = args.nan {
         document = document.nan(nan.into());
     }
-    if let Some((note, save)) = pending.commits.last_mut()
+    if let Some((note, save)) = &mut pending.open
         && *note == line.note
         && !save.has(&line.path)
     {
@@ -94,7 +94,8 @@ fn add<'a>(
         save.note(line.note.clone())
             .ignore_format(args.ignore_format);
         save.add(&line.path, document)?;
-        pending.commits.push((line.note, save));
+        pending.close(workspace);
+        pending.open = Some((line.note, save));
     }
     pending.lines += 1;
     Ok(())
@@ -104,8 +105,22 @@ fn add<'a>(
 /// no path comes twice; all commits here share one sync.
 #[derive(Default)]
 struct Pending<'a> {
-    commits: Vec<(Note, Save<'a>)>,
+    /// Commits that are complete: they are compressed while more lines are read.
+    batch: Option<Batch<'a>>,
+    /// The one that takes more lines.
+    open: Option<(Note, Save<'a>)>,
     lines: usize,
+}
+
+impl<'a> Pending<'a> {
+    fn close(&mut self, workspace: &'a Workspace) {
+        if let Some((_, save)) = self.open.take() {
+            let batch = self
+                .batch
+                .get_or_insert_with(|| workspace.archive().batch());
+            batch.push(save);
+        }
+    }
 }
 
 /// Puts the pending commits on disk and says what they are: from then on they are safe.
@@ -115,13 +130,10 @@ fn commit<'a>(
     context: &mut Context,
 ) -> Result<(), Failure> {
     pending.lines = 0;
-    if pending.commits.is_empty() {
+    pending.close(workspace);
+    let Some(batch) = pending.batch.take() else {
         return Ok(());
-    }
-    let mut batch = workspace.archive().batch();
-    for (_, save) in pending.commits.drain(..) {
-        batch.push(save);
-    }
+    };
     for change in batch.commit()?.into_iter().flatten() {
         context.change(&change);
     }
