@@ -110,7 +110,7 @@ impl Layout {
     /// source, but for the sorting of member names. `None` is also the answer where exceptions would take more than
     /// 256 bytes and a sixteenth of the source, or all of the layout more than 4 KiB and a quarter of it.
     /// Of a source of 32 MiB or more only the first mebibyte is looked at, and `None` is also the answer where the
-    /// check would take more memory than one and a half times the source.
+    /// check, the source and the canonical form would take more memory than 2.9 times the source.
     pub fn infer(source: &[u8], canonical: &[u8], nan: bool) -> Option<Layout> {
         match source.len() >= sample::LARGE {
             true => sample::infer_large(None, source, canonical, nan),

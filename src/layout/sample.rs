@@ -13,8 +13,8 @@ const SAMPLE: usize = 1 << 20;
 /// Laying out a document takes this many bytes for each of its tokens.
 const TOKEN: usize = 16;
 
-/// As [`infer`](super::infer::infer), from a part of `source`. `None` too where the check of the whole would take more
-/// memory than one and a half times the source.
+/// As [`infer`](super::infer::infer), from a part of `source`. `None` too where the check of the whole, the source and
+/// the canonical form would take more memory than 2.9 times the source.
 pub(super) fn infer_large(
     previous: Option<&Layout>,
     source: &[u8],
@@ -39,7 +39,8 @@ pub(super) fn infer_large(
 pub(super) fn is_affordable(source: &[u8], canonical: &[u8]) -> bool {
     let count = |a, b| memchr::memchr2_iter(a, b, canonical).count();
     let tokens = count(b',', b':').saturating_add(count(b'[', b'{'));
-    tokens.saturating_mul(TOKEN) <= source.len() + source.len() / 2
+    let all = source.len() + canonical.len() + tokens.saturating_mul(TOKEN);
+    all <= source.len() / 10 * 29
 }
 
 /// The beginning of a JSON text, cut behind a whole value and closed as the whole is. `None` where the whole does not

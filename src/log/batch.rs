@@ -231,11 +231,12 @@ impl<'a> BatchBuilder<'a> {
     /// Appends an object record; returns its offset in the batch and its length.
     pub fn object(&mut self, out: &mut Vec<u8>, record: &ObjectRecord<'_>) -> (u64, u64) {
         self.body.clear();
-        record.encode(&mut self.body);
+        let rest = record.encode(&mut self.body);
         let at = (out.len() - self.start) as u64;
+        let body = [&self.body, rest];
         (
             at,
-            write_frame(out, RECORD_OBJECT, &self.body, self.keys) as u64,
+            write_frame_of(out, RECORD_OBJECT, body, self.keys) as u64,
         )
     }
 

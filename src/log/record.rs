@@ -105,13 +105,24 @@ pub(crate) fn claimed_len(head: &[u8]) -> Option<u64> {
 
 /// Appends a record around `body`; returns its length.
 pub(crate) fn write_frame(out: &mut Vec<u8>, kind: u8, body: &[u8], keys: &ArchiveKeys) -> usize {
+    write_frame_of(out, kind, [body, &[]], keys)
+}
+
+/// The same of a body in two parts.
+pub(crate) fn write_frame_of(
+    out: &mut Vec<u8>,
+    kind: u8,
+    body: [&[u8]; 2],
+    keys: &ArchiveKeys,
+) -> usize {
     let start = out.len();
     out.push(kind);
     if has_marker(kind) {
         out.extend_from_slice(&keys.marker);
     }
-    put_uvar(out, body.len() as u64);
-    out.extend_from_slice(body);
+    put_uvar(out, (body[0].len() + body[1].len()) as u64);
+    out.extend_from_slice(body[0]);
+    out.extend_from_slice(body[1]);
     let sum = blake3::keyed_hash(&keys.checksum, &out[start..]);
     out.extend_from_slice(&sum.as_bytes()[..checksum_len(kind).unwrap_or(CHECKSUM_LEN)]);
     out.len() - start
@@ -178,21 +189,22 @@ impl<'a> ObjectRecord<'a> {
         })
     }
 
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the front of the body; what is behind it may be large and is given back.
+    pub fn encode(&self, out: &mut Vec<u8>) -> &'a [u8] {
         match *self {
             ObjectRecord::Stored(bytes) => {
                 out.push(ENCODING_STORED);
-                out.extend_from_slice(bytes);
+                bytes
             }
             ObjectRecord::Frame(frame) => {
                 out.push(ENCODING_ZSTD);
-                out.extend_from_slice(frame);
+                frame
             }
             ObjectRecord::Delta { k, base, frame } => {
                 out.push(ENCODING_DELTA);
                 put_uvar(out, k);
                 base.encode(out);
-                out.extend_from_slice(frame);
+                frame
             }
         }
     }
