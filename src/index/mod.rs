@@ -5,6 +5,7 @@
 //! consistent view whatever others append.
 
 mod asked;
+mod newest;
 mod recent;
 mod rows;
 mod schema;
