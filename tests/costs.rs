@@ -2,9 +2,7 @@
 
 mod support;
 
-use backstory::storage::{MemoryStorage, Storage};
 use backstory::{Archive, Document, HistoryQuery, OpenOptions, Spec};
-use std::sync::Arc;
 use support::{Call, Tapped, save};
 
 const SEGMENT: &str = "log/00000001.seg";
@@ -124,25 +122,6 @@ fn versions_are_small() {
         with <= without + without / 20 + 1500,
         "{with} against {without} bytes"
     );
-}
-
-#[test]
-fn room_is_made_seldom_and_given_back() {
-    let inner = Arc::new(MemoryStorage::new());
-    let storage = Tapped::around(inner.clone());
-    let archive = Archive::create_on(storage.clone()).unwrap();
-    let len = || inner.open(SEGMENT, false).unwrap().len().unwrap();
-    let mut lengths = std::collections::BTreeSet::new();
-    for n in 0..500 {
-        save(&archive, "p", &format!("[{n}]"));
-        lengths.insert(len());
-    }
-    // Eight commits without, then one length for each 64 KiB.
-    assert!(lengths.len() <= 11, "{} lengths", lengths.len());
-    let log = archive.stats().unwrap().log_bytes;
-    assert!(len() > log);
-    drop(archive);
-    assert_eq!(len(), log);
 }
 
 /// Bytes that this thread has read by system calls.

@@ -264,12 +264,17 @@ impl Engine {
 
     /// Reads the log anew: it is not the one that was read before.
     pub fn start_over(&self, view: &mut View) -> Result<()> {
-        self.reading.fetch_add(1, Ordering::SeqCst);
         self.damaged.store(false, Ordering::SeqCst);
-        self.forget_objects_from(0);
-        self.reader.forget_files();
+        self.forget_all();
         *view = self.load_view(Some("the log is not the one that was read before"))?;
         Ok(())
+    }
+
+    /// Forgets all that was read: a commit may have been cut and another one stand in its place, with its number.
+    fn forget_all(&self) {
+        self.reading.fetch_add(1, Ordering::SeqCst);
+        self.forget_objects_from(0);
+        self.reader.forget_files();
     }
 
     /// Which reading of the log this is.
@@ -525,6 +530,7 @@ impl Engine {
         self.check_process()?;
         self.damaged.store(false, Ordering::SeqCst);
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        self.forget_all();
         let (mark, missing) = {
             let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(file) = &self.index_file {
@@ -581,6 +587,7 @@ impl Engine {
         };
         {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            self.forget_all();
             let (mark, missing) = {
                 let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
                 self.rebuild(&mut index, None)?
@@ -731,21 +738,14 @@ impl Engine {
     }
 }
 
-impl Engine {
-    fn flush_at_end(&self) {
-        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        self.flush_index(&mut view, 1);
-    }
-}
-
 impl Drop for Engine {
-    /// Brings the index up to date where it lags too far, and gives back the room that the writer made for commits
-    /// that did not come.
+    /// What a writer of many commits has put off: the index is brought up to date, and a note says how far the log is
+    /// on disk. Only with the lock, and only behind its own last commit: what others have put there since, or in its
+    /// place, is not looked into here.
     fn drop(&mut self) {
         if std::process::id() != self.process {
             return;
         }
-        self.flush_at_end();
         let writer = self
             .writer
             .get_mut()
@@ -756,14 +756,20 @@ impl Drop for Engine {
         let Ok(Some(lock)) = self.storage.lock(Duration::ZERO) else {
             return;
         };
-        let view = self.view.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Only behind its own last commit: what another writer has put there since is not looked into here.
-        if writer.synced_up_to(&view.cursor)
-            && writer.is_current()
-            && view.cursor.is_stale(&self.reader).is_ok_and(|stale| !stale)
-        {
-            writer.give_back_room(&view.cursor);
-            writer.leave_note(&*lock);
+        let own_end = {
+            let view = self.view.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let own_end = writer.synced_up_to(&view.cursor)
+                && writer.is_current()
+                && view.cursor.is_stale(&self.reader).is_ok_and(|stale| !stale)
+                && view.cursor.head_stands(&self.reader);
+            if own_end {
+                writer.leave_note(&*lock);
+            }
+            own_end
+        };
+        if own_end {
+            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+            self.flush_index(&mut view, 1);
         }
     }
 }

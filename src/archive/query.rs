@@ -515,7 +515,7 @@ impl Archive {
         let cursor = self.engine.view().cursor.clone();
         let mut log_bytes = 0;
         for segment in &cursor.manifest.segments {
-            // Behind the last commit there may be room for the next ones.
+            // Behind the last commit there may be zeros.
             log_bytes += match segment.number == cursor.segment {
                 true => cursor.offset,
                 false => self

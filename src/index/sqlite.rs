@@ -356,6 +356,15 @@ impl SqliteIndex {
         if now >= mark.head.seq {
             return Ok(());
         }
+        // What another process has put there must be of the same history.
+        let id: Vec<u8> = transaction.query_row("SELECT id FROM mark", [], |row| row.get(0))?;
+        let key = <[u8; 32]>::try_from(id).map(|id| commit_key(&CommitId(id)));
+        if let Some(row) = rows.commits.iter().find(|row| row.seq == now)
+            && row.record_len > 0
+            && key != Ok(row.key)
+        {
+            return Err(IndexError::Replaced);
+        }
         let mut newer = rows.clone();
         newer.commits.retain(|row| row.seq > now);
         newer.objects.retain(|row| row.seq > now);
@@ -375,10 +384,13 @@ impl SqliteIndex {
     /// from front to back, so a long one would cost every process more than it spares this one.
     fn fold(&self) {
         if self.file.is_some() {
-            // Failing, because another process reads, is no harm: the write-ahead log stays longer.
+            // Failing, because another process reads, is no harm: the write-ahead log stays longer. Nobody waits for
+            // it, for the writer's lock is held.
+            let _ = self.connection.busy_timeout(Duration::ZERO);
             let _ = self
                 .connection
                 .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            let _ = self.connection.busy_timeout(BUSY);
         }
     }
 

@@ -86,7 +86,7 @@ impl Cursor {
         })
     }
 
-    /// Could anything have been appended since? At most three system calls.
+    /// Could anything have been appended since? Two system calls.
     pub fn is_stale(&self, reader: &LogReader) -> Result<bool> {
         let stamp = reader
             .manifest_stamp()
@@ -101,14 +101,7 @@ impl Cursor {
             Err(error) => return Err(error),
         };
         let io = |e| Error::io(format!("read {}", segment_file(self.segment)), e);
-        let len = file.len().map_err(io)?;
-        if len <= self.offset {
-            return Ok(len < self.offset);
-        }
-        // Room that a writer made for its next commits is zeros, and no record starts with one.
-        let mut first = [0];
-        file.read_at(&mut first, self.offset).map_err(io)?;
-        Ok(first != [0])
+        Ok(file.len().map_err(io)? != self.offset)
     }
 
     /// Reads on to the end of the log and hands over what it finds.

@@ -15,10 +15,8 @@ use crate::error::{Error, Result};
 use crate::storage::{FileIdentity, Storage, StorageFile, StorageLock, read_exact_at, replace};
 use crate::wire::Bytes;
 
-/// How many bytes of zeros are put behind a commit at a time.
-const ROOM: usize = 64 << 10;
-/// A writer makes room from this append on.
-const ROOM_AFTER: u64 = 8;
+/// A writer of more commits than this leaves its note at its end.
+const NOTED_APPENDS: u64 = 8;
 
 /// Writes to the active segment.
 #[derive(Debug)]
@@ -30,8 +28,6 @@ pub(crate) struct LogWriter {
     poisoned: bool,
     /// How many times this writer has appended.
     appends: u64,
-    /// Segment, and the end of the zeros that this writer put behind its commits.
-    room: Option<(u64, u64)>,
     /// Which reading of the log this writer's knowledge is of.
     reading: u64,
     /// Length from which a segment takes no more commits.
@@ -74,7 +70,6 @@ impl LogWriter {
             synced: None,
             poisoned: false,
             appends: 0,
-            room: None,
             reading: 0,
             segment_len: SEGMENT_LEN,
         }
@@ -107,7 +102,6 @@ impl LogWriter {
 
     fn open(&mut self, segment: u64, file: &Arc<dyn StorageFile>) -> io::Result<()> {
         self.active = Some((segment, file.clone(), file.identity()?));
-        self.room = None;
         Ok(())
     }
 
@@ -115,7 +109,6 @@ impl LogWriter {
     pub fn forget(&mut self) {
         self.active = None;
         self.synced = None;
-        self.room = None;
     }
 
     /// Forgets what was known of another reading of the log: it may have been another log.
@@ -169,7 +162,7 @@ impl LogWriter {
     /// Tells later writers how far the log is known to be on disk, unless this one is likely to write on: then it says
     /// so at its end, and whoever comes before writes the newest batch again.
     pub fn leave_note_if_short(&self, lock: &dyn StorageLock) {
-        if self.appends <= ROOM_AFTER {
+        if self.appends <= NOTED_APPENDS {
             self.leave_note(lock);
         }
     }
@@ -363,7 +356,6 @@ impl LogWriter {
             },
         })?;
         let from = self.unsynced_from(cursor);
-        let room = self.more_room(cursor, batches.len());
         let write = || -> io::Result<()> {
             if from < cursor.offset {
                 let len = usize::try_from(cursor.offset - from)
@@ -372,12 +364,7 @@ impl LogWriter {
                 read_exact_at(&*file, &mut again, from)?;
                 file.write_all_at(&again, from)?;
             }
-            if room.is_some() {
-                let mut bytes = Vec::with_capacity(batches.len() + ROOM);
-                bytes.extend_from_slice(batches);
-                bytes.resize(batches.len() + ROOM, 0);
-                file.write_all_at(&bytes, cursor.offset)?;
-            } else if !batches.is_empty() {
+            if !batches.is_empty() {
                 file.write_all_at(batches, cursor.offset)?;
             }
             file.sync_data()
@@ -386,13 +373,11 @@ impl LogWriter {
             Ok(()) => {
                 self.synced = Some((cursor.segment, cursor.offset + batches.len() as u64));
                 self.appends += 1;
-                self.room = room.or(self.room);
                 Ok(())
             }
             Err(error) => {
                 self.poisoned = true;
                 self.synced = None;
-                self.room = None;
                 // Best effort: the next writer finds either this or a torn tail, and handles both.
                 let _ = file.set_len(cursor.offset);
                 let _ = file.sync_data();
@@ -401,37 +386,9 @@ impl LogWriter {
         }
     }
 
-    /// The room that there will be once the next batches have made some: zeros behind them, so that the commits that
-    /// follow do not change the length of the file, which every sync would have to put on disk too. A writer of few
-    /// commits, of large ones, or of short segments makes none.
-    fn more_room(&self, cursor: &Cursor, len: usize) -> Option<(u64, u64)> {
-        let end = cursor.offset + len as u64;
-        let there = self
-            .room
-            .is_some_and(|(segment, room)| segment == cursor.segment && end <= room);
-        let worth_it = self.appends >= ROOM_AFTER
-            && (1..ROOM / 4).contains(&len)
-            && self.segment_len >= 16 * ROOM as u64;
-        (worth_it && !there).then_some((cursor.segment, end + ROOM as u64))
-    }
-
-    /// Gives back the room that no commit has filled. Called with the cursor at the end of the log.
-    pub fn give_back_room(&mut self, cursor: &Cursor) {
-        let Some((segment, end)) = self.room.take() else {
-            return;
-        };
-        if segment != cursor.segment || end <= cursor.offset || cursor.torn || self.poisoned {
-            return;
-        }
-        // What stays is legal: failing is no harm.
-        if let Ok(file) = self.active(cursor) {
-            let _ = file.set_len(cursor.offset);
-        }
-    }
-
-    /// Has this writer made room that it should give back, or a note to leave?
+    /// Has this writer a note to leave?
     pub fn has_more_to_say(&self) -> bool {
-        self.room.is_some() || (self.appends > ROOM_AFTER && self.synced.is_some())
+        self.appends > NOTED_APPENDS && self.synced.is_some()
     }
 
     /// Makes sure that all commits up to the cursor are on disk.

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::{FileIdentity, Storage, StorageFile, StorageLock};
@@ -15,8 +15,6 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct LocalStorage {
     folder: PathBuf,
-    /// The lock's file, open, while nobody here holds the lock.
-    unlocked: Arc<Mutex<Option<LockFile>>>,
     network: OnceLock<Option<&'static str>>,
 }
 
@@ -39,7 +37,6 @@ impl LocalStorage {
     fn at(folder: PathBuf) -> LocalStorage {
         LocalStorage {
             folder,
-            unlocked: Arc::default(),
             network: OnceLock::new(),
         }
     }
@@ -101,11 +98,17 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn identity_of_path(path: &Path) -> io::Result<FileIdentity> {
     use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
-    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::INO)?;
-    Ok(FileIdentity {
-        device: makedev(found.stx_dev_major, found.stx_dev_minor),
-        inode: found.stx_ino,
-    })
+    match statx(CWD, path, AtFlags::empty(), StatxFlags::INO) {
+        Ok(found) => Ok(FileIdentity {
+            device: makedev(found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
+        }),
+        // An old kernel, or a sandbox that does not know the call.
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
+            fs::metadata(path).map(|metadata| identity_of(&metadata))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -183,12 +186,9 @@ impl Storage for LocalStorage {
     fn lock(&self, wait: Duration) -> io::Result<Option<Box<dyn StorageLock>>> {
         let deadline = Instant::now() + wait;
         let mut pause = Duration::from_micros(50);
-        let mut kept = self.unlocked.lock().map_or(None, |mut kept| kept.take());
         loop {
-            let lock = match kept.take() {
-                Some(lock) => lock,
-                None => self.open_lock()?,
-            };
+            // Opened for each lock: a child that is forked between two of them must not have a share in the next.
+            let lock = self.open_lock()?;
             loop {
                 match lock.file.try_lock() {
                     Ok(()) => break,
@@ -209,9 +209,8 @@ impl Storage for LocalStorage {
             match fs::metadata(self.path(LOCK)) {
                 Ok(named) if identity_of(&named) == lock.identity => {
                     return Ok(Some(Box::new(LocalLock {
-                        lock: Some(lock),
+                        file: lock.file,
                         holder: std::process::id(),
-                        unlocked: self.unlocked.clone(),
                     })));
                 }
                 Ok(_) => {}
@@ -316,45 +315,28 @@ impl StorageFile for LocalFile {
 /// there the drop only closes it, for the lock is the parent's.
 #[derive(Debug)]
 struct LocalLock {
-    /// Always there before the drop.
-    lock: Option<LockFile>,
+    file: File,
     holder: u32,
-    /// Where the file goes when the lock ends: the next one need not open it again.
-    unlocked: Arc<Mutex<Option<LockFile>>>,
-}
-
-impl LocalLock {
-    fn file(&self) -> io::Result<&File> {
-        let lock = self.lock.as_ref();
-        lock.map(|lock| &lock.file)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
 }
 
 impl StorageLock for LocalLock {
     fn note(&self) -> io::Result<Vec<u8>> {
         let mut note = vec![0; 256];
-        let count = self.file()?.read_at(&mut note, 0)?;
+        let count = self.file.read_at(&mut note, 0)?;
         note.truncate(count);
         Ok(note)
     }
 
     fn set_note(&self, note: &[u8]) -> io::Result<()> {
-        self.file()?.write_all_at(note, 0)
+        self.file.write_all_at(note, 0)
     }
 }
 
 impl Drop for LocalLock {
     fn drop(&mut self) {
-        if self.holder != std::process::id() {
-            return;
-        }
-        // Said aloud, because a forked child that still has the file open would keep a merely closed lock.
-        if let Some(lock) = self.lock.take()
-            && lock.file.unlock().is_ok()
-            && let Ok(mut unlocked) = self.unlocked.lock()
-        {
-            *unlocked = Some(lock);
+        if self.holder == std::process::id() {
+            // Said aloud, because a forked child that still has the file open would keep a merely closed lock.
+            let _ = self.file.unlock();
         }
     }
 }
