@@ -120,8 +120,16 @@ fn doc(n: usize) -> String {
     format!("{{\"n\": {n}, \"text\": \"{:x}\"}}", n * 7919)
 }
 
-#[test]
-fn a_reader_forgets_a_commit_that_was_cut() {
+/// Three handles of one archive of eight commits: `a` reads, the next sync of `b` fails, `c` writes on.
+struct Handles {
+    inner: Arc<MemoryStorage>,
+    hooked: Arc<Hooked>,
+    a: Arc<Archive>,
+    b: Archive,
+    c: Archive,
+}
+
+fn handles() -> Handles {
     let inner = Arc::new(MemoryStorage::new());
     let c = Archive::create_on(inner.clone()).unwrap();
     for n in 0..8 {
@@ -131,6 +139,24 @@ fn a_reader_forgets_a_commit_that_was_cut() {
     assert_eq!(a.head().unwrap().seq, 8);
     let hooked = Hooked::new(inner.clone());
     let b = Archive::open_on(hooked.clone()).unwrap();
+    Handles {
+        inner,
+        hooked,
+        a,
+        b,
+        c,
+    }
+}
+
+#[test]
+fn a_reader_forgets_a_commit_that_was_cut() {
+    let Handles {
+        inner,
+        hooked,
+        a,
+        b,
+        c,
+    } = handles();
     let seen = a.clone();
     *hooked.hooks.at_sync.lock().unwrap() = Some(Box::new(move || {
         assert_eq!(seen.head().unwrap().seq, 9);
@@ -190,15 +216,13 @@ fn dropping_a_reader_keeps_the_index_true() {
 /// A handle that has seen it then saves: what it writes must be readable by others.
 #[test]
 fn a_save_after_that_rests_on_the_right_object() {
-    let inner = Arc::new(MemoryStorage::new());
-    let c = Archive::create_on(inner.clone()).unwrap();
-    for n in 0..8 {
-        save(&c, "p", &doc(n));
-    }
-    let a = Arc::new(Archive::open_on(inner.clone()).unwrap());
-    assert_eq!(a.head().unwrap().seq, 8);
-    let hooked = Hooked::new(inner.clone());
-    let b = Archive::open_on(hooked.clone()).unwrap();
+    let Handles {
+        inner,
+        hooked,
+        a,
+        b,
+        c,
+    } = handles();
     let seen = a.clone();
     *hooked.hooks.at_sync.lock().unwrap() = Some(Box::new(move || {
         source(&seen, "x", 1).unwrap();
@@ -235,15 +259,13 @@ fn a_save_after_that_rests_on_the_right_object() {
 #[test]
 fn a_delta_on_the_object_of_a_commit_that_was_cut() {
     use backstory::Document;
-    let inner = Arc::new(MemoryStorage::new());
-    let c = Archive::create_on(inner.clone()).unwrap();
-    for n in 0..8 {
-        save(&c, "p", &doc(n));
-    }
-    let a = Arc::new(Archive::open_on(inner.clone()).unwrap());
-    assert_eq!(a.head().unwrap().seq, 8);
-    let hooked = Hooked::new(inner.clone());
-    let b = Archive::open_on(hooked.clone()).unwrap();
+    let Handles {
+        inner,
+        hooked,
+        a,
+        b,
+        c,
+    } = handles();
     let seen = a.clone();
     *hooked.hooks.at_sync.lock().unwrap() = Some(Box::new(move || {
         source(&seen, "x", 1).unwrap();

@@ -419,7 +419,7 @@ impl Engine {
         };
         {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-            // Behind its own last commit this writer knows what stands: nothing, or zeros of its own.
+            // Behind its own last commit this writer knows that nothing stands, as long as the length says so.
             let nothing_new = writer.synced_up_to(&view.cursor)
                 && !view.cursor.is_stale(&self.reader).map_err(again)?;
             if !nothing_new {
