@@ -198,6 +198,21 @@ pub fn find(canonical: &[u8], pointer: &Pointer) -> Option<Range<usize>> {
     Some(at..end)
 }
 
+/// The members of an object in canonical form, in order: each name as it stands between its quotes, and its value.
+/// `None` where it is no object. Bytes are trusted as by [`find`].
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+pub(crate) fn members(canonical: &[u8]) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
+    let mut at = 1;
+    (canonical.first() == Some(&b'{')).then_some(std::iter::from_fn(move || {
+        let name_end = (canonical.get(at) == Some(&b'"')).then(|| skip_string(canonical, at))??;
+        let name = canonical.get(at + 1..name_end - 1)?;
+        let start = name_end + 1;
+        let end = skip_value(canonical, start)?;
+        at = end + 1;
+        Some((name, canonical.get(start..end)?))
+    }))
+}
+
 /// Start of the value of the member named `wanted` (in quotes) of the object that opens at `open`.
 fn find_member(bytes: &[u8], open: usize, wanted: &[u8]) -> Option<usize> {
     let mut at = open + 1;

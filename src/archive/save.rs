@@ -20,6 +20,8 @@ use crate::path::check_path;
 pub struct Document {
     bytes: Vec<u8>,
     own_bytes: bool,
+    /// It was read already: the bytes are its canonical form, without tags.
+    canonical: bool,
     file: bool,
     nan: Option<NanMode>,
 }
@@ -30,6 +32,7 @@ impl Document {
         Document {
             bytes: bytes.into(),
             own_bytes: true,
+            canonical: false,
             file: false,
             nan: None,
         }
@@ -40,9 +43,25 @@ impl Document {
         Document {
             bytes: json.into(),
             own_bytes: false,
+            canonical: false,
             file: false,
             nan: None,
         }
+    }
+
+    /// A document without bytes of its own whose canonical form the caller has made itself, with `NaN` rejected.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    pub(crate) fn canonical(bytes: impl Into<Vec<u8>>) -> Document {
+        Document {
+            canonical: true,
+            ..Document::value(bytes)
+        }
+    }
+
+    /// The text.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The document is what the file at its path holds: rollback may write that file.
@@ -136,6 +155,20 @@ impl Prepared {
         document: Document,
         default: NanMode,
     ) -> Result<Prepared, (CanonError, Document)> {
+        if document.canonical {
+            return Ok(Prepared {
+                path: path.to_owned(),
+                nan: false,
+                file: document.file,
+                object: NewObject {
+                    id: ObjectId::of(&document.bytes),
+                    bytes: document.bytes.into(),
+                    guess: None,
+                },
+                source: Written::NotAtAll,
+                seen: None,
+            });
+        }
         let mode = document.nan.unwrap_or(default);
         let (canonical, outcome) = match canon::canonicalize_with(&document.bytes, mode) {
             Ok(done) => done,

@@ -8,9 +8,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::save::{self, Args};
 use crate::archive::{Batch, Document, Note, Save};
-use crate::canon::{CanonError, Form, NanMode, canonicalize_with, render};
+use crate::canon::{CanonError, CanonErrorKind, Canonicalizer, Form, NanMode, render};
 use crate::error::Error;
-use crate::pointer::{Pointer, find};
+use crate::pointer::members;
 use crate::time::parse_time;
 use crate::workspace::{Place, Workspace, place_for};
 
@@ -20,9 +20,15 @@ const MEMBERS: [&str; 6] = ["path", "doc", "time", "message", "author", "meta"];
 /// One line, read.
 struct Line {
     path: String,
-    /// The document as JSON text; its layout means nothing.
-    doc: Vec<u8>,
+    document: Document,
     note: Note,
+}
+
+/// Takes lines apart.
+#[derive(Default)]
+struct Lines {
+    canonicalizer: Canonicalizer,
+    canonical: Vec<u8>,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
@@ -36,6 +42,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     let mut pending = Pending::default();
     let mut stdin = std::io::stdin().lock();
     let mut text = Vec::new();
+    let mut lines = Lines::default();
     for number in 1u64.. {
         text.clear();
         match stdin.read_until(b'\n', &mut text) {
@@ -51,7 +58,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         if text.trim_ascii().is_empty() {
             continue;
         }
-        match add(&text, args, &note, &workspace, &mut pending) {
+        match add(&mut lines, &text, args, &note, &workspace, &mut pending) {
             Ok(()) => {}
             Err(failure) => {
                 let failure = failure.at_line(number);
@@ -73,14 +80,15 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
 }
 
 fn add<'a>(
+    lines: &mut Lines,
     text: &[u8],
     args: &Args,
     default: &Note,
     workspace: &'a Workspace,
     pending: &mut Pending<'a>,
 ) -> Result<(), Failure> {
-    let line = read(text, default)?;
-    let mut document = Document::value(line.doc);
+    let line = lines.read(text, default)?;
+    let mut document = line.document;
     if let Some(nan) = args.nan {
         document = document.nan(nan.into());
     }
@@ -141,77 +149,86 @@ fn commit<'a>(
     Ok(())
 }
 
-/// Takes a line apart. It is made canonical first, so that the document is checked as any other and no number in it
-/// passes through a float.
-fn read(text: &[u8], default: &Note) -> Result<Line, Failure> {
-    let (canonical, outcome) =
-        canonicalize_with(text, NanMode::Tag).map_err(|error| not_a_line(&error))?;
-    if canonical.first() != Some(&b'{') {
-        return Err(Failure::invalid_document("not an object with path and doc"));
-    }
-    check_members(&canonical)?;
-    let member = |name: &str| -> Option<&[u8]> {
-        let pointer = Pointer::parse(&format!("/{name}")).ok()?;
-        canonical.get(find(&canonical, &pointer)?)
-    };
-    let string = |name: &str| -> Result<Option<String>, Failure> {
-        match member(name) {
-            None | Some(b"null") => Ok(None),
-            Some(json) => serde_json::from_slice(json)
-                .map(Some)
-                .map_err(|_| Failure::invalid_document(format!("{name} is not a string"))),
+impl Lines {
+    /// Takes a line apart. It is made canonical first, so that the document is checked as any other and no number in
+    /// it passes through a float.
+    fn read(&mut self, text: &[u8], default: &Note) -> Result<Line, Failure> {
+        let Lines {
+            canonicalizer,
+            canonical,
+        } = self;
+        canonical.clear();
+        // What holds no NaN needs no second reading: a value in a canonical text is canonical.
+        let tagged = match canonicalizer.canonicalize(text, NanMode::Reject, canonical) {
+            Err(error) if matches!(error.kind, CanonErrorKind::NonFinite { .. }) => {
+                let done = canonicalizer.canonicalize(text, NanMode::Tag, canonical);
+                done.map_err(|error| not_a_line(&error))?.tagged
+            }
+            done => done.map_err(|error| not_a_line(&error))?.tagged,
+        };
+        let values = values(canonical)?;
+        let [path, doc, time, message, author, meta] =
+            values.map(|value| value.filter(|json| *json != b"null"));
+        // A document may be null.
+        let doc = doc.or(values[1]).ok_or_else(|| missing("doc"))?;
+        let document = if tagged {
+            let mut text = Vec::new();
+            render(doc, Form::Compact, true, &mut text);
+            Document::value(text)
+        } else {
+            Document::canonical(doc)
+        };
+        let mut note = default.clone();
+        if let Some(time) = string("time", time)? {
+            note.time = Some(
+                parse_time(&time)
+                    .map_err(|error| Failure::invalid_document(format!("time: {error}")))?,
+            );
         }
-    };
-    let missing = |name: &str| Failure::invalid_document(format!("the member {name} is missing"));
-    let mut doc = Vec::new();
-    render(
-        member("doc").ok_or_else(|| missing("doc"))?,
-        Form::Compact,
-        outcome.tagged,
-        &mut doc,
-    );
-    let mut note = default.clone();
-    if let Some(time) = string("time")? {
-        note.time = Some(
-            parse_time(&time)
-                .map_err(|error| Failure::invalid_document(format!("time: {error}")))?,
-        );
+        note.message = string("message", message)?.or(note.message);
+        note.author = string("author", author)?.or(note.author);
+        // Metadata that is null is no object.
+        if let Some(json) = meta.or(values[5]) {
+            let meta: Map<String, Value> = serde_json::from_slice(json)
+                .map_err(|_| Failure::invalid_document("meta is not an object"))?;
+            note.meta.extend(meta);
+        }
+        Ok(Line {
+            path: string("path", path)?.ok_or_else(|| missing("path"))?,
+            document,
+            note,
+        })
     }
-    note.message = string("message")?.or(note.message);
-    note.author = string("author")?.or(note.author);
-    if let Some(json) = member("meta") {
-        let meta: Map<String, Value> = serde_json::from_slice(json)
-            .map_err(|_| Failure::invalid_document("meta is not an object"))?;
-        note.meta.extend(meta);
-    }
-    Ok(Line {
-        path: string("path")?.ok_or_else(|| missing("path"))?,
-        doc,
-        note,
-    })
 }
 
-/// A misspelled member must not vanish: the known ones, put together, have to be the whole line.
-fn check_members(canonical: &[u8]) -> Result<(), Failure> {
-    let mut length = "{}".len();
-    let mut members = 0usize;
-    for name in MEMBERS {
-        let value = Pointer::parse(&format!("/{name}"))
-            .ok()
-            .and_then(|pointer| find(canonical, &pointer));
-        if let Some(value) = value {
-            length += name.len() + "\"\":".len() + value.len();
-            members += 1;
-        }
+/// The values of the known members, in the order of [`MEMBERS`]. A misspelled member must not vanish.
+fn values(canonical: &[u8]) -> Result<[Option<&[u8]>; MEMBERS.len()], Failure> {
+    let mut values = [None; MEMBERS.len()];
+    let members = members(canonical)
+        .ok_or_else(|| Failure::invalid_document("not an object with path and doc"))?;
+    for (name, value) in members {
+        // None of them needs an escape.
+        let known = MEMBERS.iter().position(|known| known.as_bytes() == name);
+        let Some(at) = known else {
+            return Err(Failure::invalid_document(format!(
+                "only the members {} are known",
+                MEMBERS.join(", ")
+            )));
+        };
+        values[at] = Some(value);
     }
-    length += members.saturating_sub(1);
-    if length == canonical.len() {
-        return Ok(());
-    }
-    Err(Failure::invalid_document(format!(
-        "only the members {} are known",
-        MEMBERS.join(", ")
-    )))
+    Ok(values)
+}
+
+fn string(name: &str, value: Option<&[u8]>) -> Result<Option<String>, Failure> {
+    let Some(json) = value else { return Ok(None) };
+    serde_json::from_slice(json)
+        .map(Some)
+        .map_err(|_| Failure::invalid_document(format!("{name} is not a string")))
+}
+
+fn missing(name: &str) -> Failure {
+    Failure::invalid_document(format!("the member {name} is missing"))
 }
 
 fn not_a_line(error: &CanonError) -> Failure {
@@ -225,24 +242,29 @@ fn not_a_line(error: &CanonError) -> Failure {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Option<Line> {
+        let mut lines = Lines::default();
+        lines.read(text.as_bytes(), &Note::default()).ok()
+    }
+
+    #[test]
+    fn null_is_a_document_and_no_message() {
+        let line = read(r#" {"message":null, "doc":null, "path":"a"} "#).unwrap();
+        assert_eq!(line.document.text(), b"null");
+        assert_eq!(line.note, Note::default());
+    }
+
     #[test]
     fn numbers_and_nan_come_through() {
-        let line = read(
-            br#"{"path":"a","doc":{"b":9007199254740993,"a":NaN}}"#,
-            &Note::default(),
-        )
-        .ok()
-        .unwrap();
+        let line = read(r#"{"path":"a","doc":{"b":9007199254740993,"a":NaN}}"#).unwrap();
         assert_eq!(line.path, "a");
-        assert_eq!(line.doc, br#"{"a":NaN,"b":9007199254740993}"#);
+        assert_eq!(line.document.text(), br#"{"a":NaN,"b":9007199254740993}"#);
     }
 
     #[test]
     fn a_genuine_object_of_the_shape_of_a_tag_stays() {
-        let line = read(br#"{"path":"a","doc":{"$number":"NaN"}}"#, &Note::default())
-            .ok()
-            .unwrap();
-        assert_eq!(line.doc, br#"{"$number":"NaN"}"#);
+        let line = read(r#"{"path":"a","doc":{"$number":"NaN"}}"#).unwrap();
+        assert_eq!(line.document.text(), br#"{"$number":"NaN"}"#);
     }
 
     #[test]
@@ -254,10 +276,14 @@ mod tests {
             r#"{"path":1,"doc":1}"#,
             r#"{"path":"a","doc":1,"time":"noon"}"#,
             r#"{"path":"a","doc":1,"meta":[]}"#,
+            r#"{"path":"a","doc":1,"meta":null}"#,
+            r#"{"path":null,"doc":1}"#,
+            r#"{}"#,
+            r#"1"#,
             r#"[1]"#,
             r#"{"path":"a","path":"b","doc":1}"#,
         ] {
-            assert!(read(text.as_bytes(), &Note::default()).is_err(), "{text}");
+            assert!(read(text).is_none(), "{text}");
         }
     }
 }
