@@ -31,13 +31,14 @@ from reader_layout import Layout
 
 HEADER, OBJECT, CHANGES, COMMIT = 1, 2, 3, 4            # types of records
 OBJECT_BLOCK, COMMIT_BLOCK, CHANGE_BLOCK = 5, 6, 7      # of packed segments
+LOSS = 8                                                # what a repair has noted
 OPS = {1: "save", 2: "rollback", 3: "delete", 4: "undelete", 5: "rename", 6: "rename-away",
        7: "undo", 8: "redo", 9: "tag", 10: "tag-delete"}
 SAVE, DELETE, TAG = 1, 3, 9
 FORM, TAGGED, CONTENT, BY_KEY, KNOWN_FLAGS = 0b111, 0b1000, 0b100000, 0b1000000, 0b1111111
 FORM_CANONICAL, FORM_APART, FORM_LAID_OUT = 1, 3, 4
 UNSYNCED, PARENTS, TIME, FIELDS, COUNT = 1, 2, 4, 8, 16  # bits of a commit's shape
-DELTA = 2                                               # of the encodings of objects the greatest
+DELTA, LOST = 2, 3                                      # encodings of objects
 GROUP = 32                                              # changes in one changes record
 MAX_OBJECT, MAX_LAYOUT, MAX_WINDOW, MAX_BLOCK = 2**32 - 1, 16 << 20, 128 << 20, 128 << 10
 CACHE_SIZE, CACHED_LAYOUTS = 128 << 20, 256
@@ -142,7 +143,10 @@ class Archive:
         self.problems: list[str] = []
         self.versions: list[Version] = []
         self.objects: dict[tuple[int, int], Object] = {}        # by seq and place in the batch
-        self.first: dict[bytes, tuple[int, int]] = {}           # where an object stands first in the log
+        self.places: dict[bytes, list[tuple[int, int]]] = {}    # where an object stands in the log
+        self.lost: list[tuple[bytes, str]] = []                 # objects that cannot be read, and why
+        self.noted: set[tuple[str, int]] = set()                # versions that a repair has noted as lost
+        self.losses = 0                                         # how many such notes there are
         self.packed: dict[tuple[int, int], tuple[str, tuple[int, int]]] = {}    # segment and place of packed objects
         self.blocks: dict[tuple[str, int], reader_packed.Block] = {}            # of objects, by segment and offset
         self.cache: OrderedDict[tuple, bytes] = OrderedDict()
@@ -157,11 +161,22 @@ class Archive:
         for version in self.versions:
             # A commit behind may spell what none in front does; a path that none spells has no name.
             version.path = version.path or self.names.get(version.key, f"?{version.key.hex()}")
-            if check_objects and version.layout:
+            if check_objects and version.layout and (version.path, version.version) not in self.noted:
                 try:
                     self.source(version)
                 except Wrong as error:
                     self.problems.append(f"the source of {version.path}@{version.version}: {error}")
+        for id, why in self.lost:
+            self.tell_lost(id, why)
+
+    def tell_lost(self, id: bytes, why: str) -> None:
+        """An object that cannot be read is a problem, but where it stands elsewhere too or was noted as lost."""
+        needed = {(v.path, v.version) for v in self.versions if id in (v.id, v.source, v.brings)}
+        try:
+            self.find(id)
+        except Wrong:
+            if not self.losses or not needed <= self.noted:
+                self.problems.append(why)
 
     def keyed(self, data: bytes) -> bytes:
         return blake3(data, key=self.key).digest()
@@ -234,6 +249,8 @@ class Archive:
             try:
                 if records[-1].type == COMMIT:
                     self.read_commit(name, records)
+                elif records[-1].type == LOSS:
+                    self.read_loss(name, records)
                 elif records[-1].body != self.identity:
                     raise Wrong("the header record does not hold what archive.json does")
             except ValueError as error:
@@ -300,8 +317,8 @@ class Archive:
                         self.add_object((commit.seq, ordinal), Object(
                             id, f"segment {name} offset {spot[0]}", 0, (commit.seq, ordinal), b""))
                         ordinal += 1
-                    elif id not in self.first:
-                        self.problems.append(f"no record in front of commit {commit.seq} holds object {id.hex()}")
+                    elif id not in self.places:
+                        self.lost.append((id, f"no record in front of commit {commit.seq} holds object {id.hex()}"))
             if commit.root and commit.root != merkle_root(leaves):
                 raise Wrong("the Merkle root does not hold")
             self.add_commit(commit.seq, [parent, *commit.other_parents], commit.recorded, commit.time, commit.fields,
@@ -320,7 +337,7 @@ class Archive:
                 raise Wrong("the checksum does not hold")
         except Wrong as error:
             raise Wrong(f"the record is not whole: {error}", start) from None
-        if not HEADER <= kind <= CHANGE_BLOCK:
+        if not HEADER <= kind <= LOSS:
             raise Unsupported(f"a record at offset {start} has the unknown type {kind}")
         return Record(kind, body, start, cursor.pos)
 
@@ -330,12 +347,12 @@ class Archive:
         while records[-1].type in (OBJECT, CHANGES):
             records.append(self.read_record(data, records[-1].end))
         last = records[-1]
-        if last.type > COMMIT:
+        if COMMIT < last.type < LOSS:
             raise Wrong("a record of a packed segment", last.start)
         if last.type == HEADER and len(records) > 1:
             raise Wrong("a header record inside a batch", last.start)
         try:
-            if last.type == COMMIT and self.batch_start(data, last)[0] != start:
+            if last.type != HEADER and self.batch_start(data, last)[0] != start:
                 raise Wrong("the batch does not begin where its commit says")
         except Wrong as error:
             raise Wrong(str(error), start) from None
@@ -344,7 +361,7 @@ class Archive:
     def batch_start(self, data: bytes, record: Record) -> tuple[int, int]:
         """Where the batch of a commit record begins, once its checksum holds, and its `synced_before`."""
         cursor = Cursor(record.body)
-        before, shape = cursor.uvar(), cursor.take(1)[0]
+        before, shape = cursor.uvar(), 0 if record.type == LOSS else cursor.take(1)[0]
         unsynced = cursor.uvar() if shape & UNSYNCED else 0
         start = record.start - before
         if before and (start < 0 or cursor.take(8) != self.keyed(data[start:record.start])[:8]):
@@ -361,6 +378,27 @@ class Archive:
             except Wrong:
                 pass
             pos = data.find(self.marker, pos + 1)
+
+    def read_loss(self, segment: str, records: list[Record]) -> None:
+        """What a repair has noted: commits that are gone, their objects that are left, versions that are lost."""
+        cursor = Cursor(records[-1].body)
+        cursor.take(8 if cursor.uvar() else 0)
+        _, first, count = cursor.ivar(), cursor.uvar(), cursor.uvar()
+        if bool(first) != bool(count) or any(record.type != OBJECT for record in records[:-1]):
+            raise Wrong("not a note of what is lost")
+        if count:
+            if first < self.seq + 1 or first > self.seq + 1 and not self.gap:
+                raise Wrong("a note of lost commits is not in its place")
+            self.head, self.seq = cursor.take(32), first + count - 1
+            for ordinal, record in enumerate(records[:-1]):
+                self.read_object(segment, (first, ordinal), record, b"")
+        for _ in range(cursor.uvar()):
+            path, number = cursor.text(), 0
+            for _ in range(cursor.uvar()):
+                number += cursor.uvar()
+                self.noted.add((path, number))
+        cursor.finish()
+        self.losses += 1
 
     def read_commit(self, segment: str, records: list[Record]) -> None:
         cursor = Cursor(records[-1].body)
@@ -430,8 +468,8 @@ class Archive:
                 version = self.take_change(cursor, seq, len(leaves), versions, leaves)
                 for id in filter(None, (version.id, version.source or version.brings)):
                     length = cursor.uvar()
-                    if length == 0 and id not in self.first:
-                        self.problems.append(f"no record in front of commit {seq} holds object {id.hex()}")
+                    if length == 0 and id not in self.places:
+                        self.lost.append((id, f"no record in front of commit {seq} holds object {id.hex()}"))
                     elif length:
                         if used == len(objects) or objects[used].size != length:
                             raise Wrong(f"the record of object {id.hex()} is not in its place")
@@ -469,7 +507,7 @@ class Archive:
     def read_object(self, segment: str, key: tuple[int, int], record: Record, id: bytes) -> None:
         cursor, place = Cursor(record.body), f"segment {segment} offset {record.start}"
         encoding, base = cursor.take(1)[0], key
-        if encoding > DELTA:
+        if encoding > LOST:
             raise Unsupported(f"the object at {place} has the unknown encoding {encoding}")
         if encoding == DELTA:
             cursor.uvar()
@@ -480,12 +518,12 @@ class Archive:
 
     def add_object(self, key: tuple[int, int], item: Object) -> None:
         self.objects[key] = item
-        self.first.setdefault(item.id, key)
-        if self.check_objects:
+        self.places.setdefault(item.id, []).append(key)
+        if self.check_objects and item.id:
             try:
                 self.content(key)
             except Wrong as error:
-                self.problems.append(f"{item.place}: {error}")
+                self.lost.append((item.id, f"{item.place}: {error}"))
 
     def content(self, key: tuple[int, int]) -> bytes:
         """The content of an object: down to a base that is known or stands alone, then up again."""
@@ -498,13 +536,15 @@ class Archive:
         content = self.cache.get(key, b"")
         for key in reversed(chain):
             item = self.objects[key]
+            if item.encoding == LOST:
+                raise Wrong("it is lost, as a repair has noted")
             if key in self.packed:
                 content = self.packed_content(*self.packed[key])
             elif item.encoding:
                 content = decode_frame(item, content if item.encoding == DELTA else None)
             else:
                 content = item.payload
-            if blake3(content).digest() != item.id:
+            if item.id and blake3(content).digest() != item.id:
                 raise Wrong(f"the object at {item.place} is not what its id says")
             self.keep(key, content)
         return content
@@ -556,9 +596,14 @@ class Archive:
         return self.layouts[id]
 
     def find(self, id: bytes) -> bytes:
-        if id not in self.first:
-            raise Wrong(f"no record holds object {id.hex()}")
-        return self.content(self.first[id])
+        """An object by its id, from the first place where it is whole."""
+        problem: Wrong = Wrong(f"no record holds object {id.hex()}")
+        for place in self.places.get(id, []):
+            try:
+                return self.content(place)
+            except Wrong as error:
+                problem = error
+        raise problem
 
     def canonical(self, version: Version) -> bytes:
         return self.find(version.id)
@@ -569,15 +614,30 @@ class Archive:
         canonical = self.canonical(version)
         if version.layout:
             try:
-                source = self.layout(version.layout).render(canonical, bool(version.flags & TAGGED))
-            except Wrong:
-                raise
+                layout = self.layout(version.layout)
+            except Wrong as lost:
+                return self.other_source(version, canonical, lost)
+            try:
+                source = layout.render(canonical, bool(version.flags & TAGGED))
             except (ValueError, LookupError) as error:
                 raise Wrong(f"it cannot be rendered: {error}") from None
             if blake3(source).digest()[:8] != version.check:
                 raise Wrong("its layout does not give it back")
             return source
         return canonical if version.flags & FORM == FORM_CANONICAL else pretty(canonical, version.flags & TAGGED)
+
+    def other_source(self, version: Version, canonical: bytes, lost: Wrong) -> bytes:
+        """The source by what is left of the commit that brought its layout, or by another layout of the path."""
+        left = [self.content(key) for key, item in self.objects.items() if not item.id and key[0] == version.layout[0]]
+        ids = {other.brings for other in self.versions if other.path == version.path and other.brings}
+        for encoded in left + [self.find(id) for id in ids]:
+            try:
+                source = Layout(Cursor(encoded)).render(canonical, bool(version.flags & TAGGED))
+            except (ValueError, LookupError):
+                continue
+            if blake3(source).digest()[:8] == version.check:
+                return source
+        raise lost
 
 
 def derive(context: str, data: bytes) -> bytes:

@@ -40,6 +40,7 @@ pub mod layout;
 pub mod log;
 pub mod path;
 pub mod pointer;
+pub mod repair;
 pub mod revision;
 pub mod storage;
 pub mod time;
@@ -49,8 +50,8 @@ pub mod workspace;
 
 pub use archive::{
     Archive, Batch, Change, CommitView, CompactOptions, Compacted, Document, Edit, Head, History,
-    HistoryQuery, IndexPlace, Loaded, Match, Note, OpenOptions, Restored, Rollback, Save, Stats,
-    Status, Tag, Undo, Version,
+    HistoryQuery, IndexPlace, Loaded, LoadedDocument, Match, Note, OpenOptions, Restored, Rollback,
+    Save, Stats, Status, Tag, Undo, Version,
 };
 pub use commit::Op;
 pub use error::{Error, ErrorKind, Result};

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["index"],
     &["archive"],
     &["verify", "workspace"],
+    &["repair"],
     &["cli"],
 ];
 

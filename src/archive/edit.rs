@@ -192,6 +192,7 @@ fn undelete(
                 _ => {}
             }
         };
+        transaction.check_whole(&before)?;
         let mut change = Change::new(Op::Undelete, &**path, newest.row.version + 1);
         change.content = before.change().content;
         change.of = before.row.version;

@@ -80,8 +80,6 @@ pub(crate) struct View {
     /// The index file is asked up to this sequence number.
     pub mark: u64,
     pub recent: Recent,
-    /// Sequence numbers of commits that damage has taken.
-    pub missing: Vec<(u64, u64)>,
 }
 
 /// An open archive.
@@ -147,7 +145,6 @@ impl Engine {
                 cursor,
                 mark: 0,
                 recent: Recent::default(),
-                missing: Vec::new(),
             }),
             queue: Queue::default(),
             cache: Mutex::default(),
@@ -199,28 +196,14 @@ impl Engine {
 
     /// Reads on to the end of the log.
     pub fn advance(&self, view: &mut View) -> Result<()> {
-        let View {
-            cursor,
-            recent,
-            missing,
-            ..
-        } = view;
+        let View { cursor, recent, .. } = view;
         let progress = cursor.advance(&self.reader, &mut |event| {
             match event {
                 Event::Batch { segment, placed } => {
                     recent.log_bytes += placed.batch.len;
                     recent.add(rows_of_batch(segment, &placed, self.reader.keys()));
                 }
-                Event::Damage {
-                    segment,
-                    damage,
-                    missing: lost,
-                } => {
-                    if let Some(range) = lost {
-                        missing.push(range);
-                        recent.add(rows_of_orphans(range.0, segment, &damage.orphans));
-                    }
-                }
+                event => recent.add(rows_of_lost(&event)),
             }
             Ok(())
         })?;
@@ -329,7 +312,7 @@ impl Engine {
             Ok(Ok(mark)) => match self.mark_stands(&mark) {
                 Ok(checked) if reason.is_none() => {
                     drop(index);
-                    return self.view_from(checked, Vec::new());
+                    return self.view_from(checked);
                 }
                 Ok(_) => {}
                 Err(None) => outdated = Some(mark.head),
@@ -345,7 +328,7 @@ impl Engine {
             }
             Err(error) => reason = reason.or(Some(format!("it is damaged ({error})"))),
         }
-        let (mut mark, mut missing) = self.rebuild(&mut index, lost.as_deref())?;
+        let mut mark = self.rebuild(&mut index, lost.as_deref())?;
         if let Some(head) = outdated
             && head.seq > 0
             && head.place.is_some_and(|place| place.record_len > 0)
@@ -355,7 +338,7 @@ impl Engine {
             if record.is_none_or(|record| record.id() != head.commit) {
                 lost = Some(format!("commit {} ({})", head.seq, head.commit));
                 reason = Some("the log does not hold the last commit it read".to_owned());
-                (mark, missing) = self.rebuild(&mut index, lost.as_deref())?;
+                mark = self.rebuild(&mut index, lost.as_deref())?;
             }
         }
         drop(index);
@@ -371,10 +354,10 @@ impl Engine {
                 None => self.notice(format!("index rebuilt: {reason}")),
             }
         }
-        self.view_from(mark, missing)
+        self.view_from(mark)
     }
 
-    fn view_from(&self, mark: Mark, missing: Vec<(u64, u64)>) -> Result<View> {
+    fn view_from(&self, mark: Mark) -> Result<View> {
         let mut cursor = Cursor::start(&self.reader)?;
         if mark.generation < cursor.manifest.repacked {
             return self.load_view(None);
@@ -384,7 +367,6 @@ impl Engine {
             cursor,
             mark: mark.head.seq,
             recent: Recent::default(),
-            missing,
         };
         self.advance(&mut view)?;
         Ok(view)
@@ -453,11 +435,7 @@ impl Engine {
     }
 
     /// Builds the index anew from the log. Where the file cannot be used, in memory.
-    fn rebuild(
-        &self,
-        index: &mut SqliteIndex,
-        lost: Option<&str>,
-    ) -> Result<(Mark, Vec<(u64, u64)>)> {
+    fn rebuild(&self, index: &mut SqliteIndex, lost: Option<&str>) -> Result<Mark> {
         let mut kept_lost = index.lost().ok().flatten();
         if let Some(lost) = lost {
             kept_lost = Some(lost.to_owned());
@@ -489,12 +467,7 @@ impl Engine {
         }
     }
 
-    fn fill(
-        &self,
-        index: &mut SqliteIndex,
-        lost: Option<&str>,
-    ) -> Result<(Mark, Vec<(u64, u64)>), FillError> {
-        let mut missing = Vec::new();
+    fn fill(&self, index: &mut SqliteIndex, lost: Option<&str>) -> Result<Mark, FillError> {
         let mark = index.rebuild(&self.binding, lost, |insert| {
             let mut cursor = Cursor::start(&self.reader)?;
             let mut sink = |event| {
@@ -502,17 +475,7 @@ impl Engine {
                     Event::Batch { segment, placed } => {
                         rows_of_batch(segment, &placed, self.reader.keys())
                     }
-                    Event::Damage {
-                        segment,
-                        damage,
-                        missing: lost,
-                    } => match lost {
-                        Some(range) => {
-                            missing.push(range);
-                            rows_of_orphans(range.0, segment, &damage.orphans)
-                        }
-                        None => Rows::default(),
-                    },
+                    event => rows_of_lost(&event),
                 };
                 insert(rows).map_err(FillError::into_log)
             };
@@ -522,7 +485,7 @@ impl Engine {
             }
             Ok(mark_of(&cursor))
         })?;
-        Ok((mark, missing))
+        Ok(mark)
     }
 
     /// Builds the index anew whatever it says; the number of commits.
@@ -531,7 +494,7 @@ impl Engine {
         self.damaged.store(false, Ordering::SeqCst);
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         self.forget_all();
-        let (mark, missing) = {
+        let mark = {
             let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(file) = &self.index_file {
                 *index = SqliteIndex::open(None).map_err(|e| index_error(&e))?;
@@ -540,7 +503,7 @@ impl Engine {
             }
             self.rebuild(&mut index, None)?
         };
-        *view = self.view_from(mark, missing)?;
+        *view = self.view_from(mark)?;
         Ok(view.cursor.head.seq)
     }
 
@@ -588,11 +551,11 @@ impl Engine {
         {
             let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
             self.forget_all();
-            let (mark, missing) = {
+            let mark = {
                 let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
                 self.rebuild(&mut index, None)?
             };
-            *view = self.view_from(mark, missing)?;
+            *view = self.view_from(mark)?;
         }
         let view = self.view();
         match question(&self.catalog(&view)) {
@@ -651,6 +614,22 @@ impl From<IndexError> for FillError {
 impl From<Error> for FillError {
     fn from(error: Error) -> FillError {
         FillError::Log(error)
+    }
+}
+
+/// What is left of commits that are gone: objects that others may rest on.
+fn rows_of_lost(event: &Event) -> Rows {
+    match event {
+        Event::Damage {
+            segment,
+            damage,
+            missing: Some((first, _)),
+        } => rows_of_orphans(*first, *segment, &damage.orphans),
+        Event::Loss { segment, loss } => match &loss.record.commits {
+            Some(lost) => rows_of_orphans(lost.first, *segment, &loss.orphans),
+            None => Rows::default(),
+        },
+        Event::Damage { .. } | Event::Batch { .. } => Rows::default(),
     }
 }
 

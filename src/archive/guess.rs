@@ -62,6 +62,13 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) {
                 Some(SourceGuess { reading, plan })
             }
         };
+        // What looks unchanged is that only where it can be given back.
+        let loads = match (&newest, before) {
+            (Some(newest), Some(content)) if content.object == object.id => {
+                Some(objects.loads(newest, Some(&engine.cache))?)
+            }
+            _ => None,
+        };
         let compressed = match before {
             Some(content) if content.object == object.id => None,
             _ => guess_of(&object, objects.base_of_document(newest.as_ref()))?,
@@ -70,6 +77,7 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) {
             seq: head,
             reading,
             newest,
+            loads,
         };
         Ok((seen, compressed, source))
     });

@@ -25,8 +25,10 @@ pub use compact::{CompactOptions, Compacted};
 pub use edit::Edit;
 pub(crate) use engine::{Engine, Fault, mark_of};
 pub use history::{History, HistoryQuery};
-pub(crate) use objects::{ChangeCache, ContentCache, ObjectAt, ObjectReader, doubt};
-pub use query::Loaded;
+pub(crate) use objects::{
+    ChangeCache, Content, ContentCache, Encoded, ObjectAt, ObjectReader, doubt,
+};
+pub use query::{Loaded, LoadedDocument};
 pub use restore::{Restored, Rollback, Undo};
 pub use save::{Batch, Document, Save};
 pub(crate) use sources::LayoutCache;
@@ -336,7 +338,7 @@ fn open_storage(
 }
 
 /// Reads `archive.json`: exactly the canonical bytes that every segment repeats, and a final newline.
-fn read_identity(line: &[u8]) -> Result<(Vec<u8>, ArchiveId)> {
+pub(crate) fn read_identity(line: &[u8]) -> Result<(Vec<u8>, ArchiveId)> {
     let corrupt = |message: &str| Error::corrupt(IDENTITY_FILE, None, message);
     let identity = line
         .strip_suffix(b"\n")

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::engine::{Engine, Fault};
 use super::sources::LayoutCache;
 use super::transaction::Newest;
+use crate::commit::SourceForm;
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, VersionRow};
@@ -552,6 +553,9 @@ impl<'a> ObjectReader<'a> {
                     delta::decompress_into(frame, prefix, MAX_OBJECT_LEN, &mut scratch.next)
                         .map_err(|error| self.corrupt(*place, &error.to_string()))?;
                 }
+                ObjectRecord::Lost => {
+                    return Err(self.corrupt(*place, &delta::FrameError::Lost.to_string()));
+                }
             }
             (below, first) = (None, false);
             load_len = load_len.saturating_add(scratch.next.len() as u64);
@@ -606,6 +610,89 @@ impl<'a> ObjectReader<'a> {
         ))
     }
 
+    /// The content of an object that a change names, checked: from where it belongs, else, where that is damaged, from
+    /// any other place that has it. Who saves again what was lost brings it back.
+    pub fn named(
+        &self,
+        located: &LocatedChange,
+        seq: u64,
+        id: &ObjectId,
+        cache: Option<&Mutex<ContentCache>>,
+    ) -> Result<Arc<Vec<u8>>, Fault> {
+        let read = self
+            .locate(located, seq, id)
+            .and_then(|at| self.checked(at, id, cache));
+        let Err(Fault::Doubt(error)) = read else {
+            return read;
+        };
+        match self.find_whole(id, cache)? {
+            Some(bytes) => Ok(bytes),
+            None => Err(Fault::Doubt(error)),
+        }
+    }
+
+    /// The content with this id from the first place where it is whole.
+    pub fn find_whole(
+        &self,
+        id: &ObjectId,
+        cache: Option<&Mutex<ContentCache>>,
+    ) -> Result<Option<Arc<Vec<u8>>>, Fault> {
+        for row in self.catalog.by_key(id.key(), id.key())? {
+            let at = match self.change(&row) {
+                Ok(located) => stored_here(&located, row.seq, id),
+                Err(Fault::Doubt(_)) => None,
+                Err(fault) => return Err(fault),
+            };
+            let Some(at) = at else { continue };
+            match self.checked(at, id, cache) {
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(Fault::Doubt(_)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let Some(at) = self.find_orphan(id)? else {
+            return Ok(None);
+        };
+        self.checked(at, id, cache).map(Some)
+    }
+
+    /// Is this object in the log, and whole?
+    pub fn has_whole(
+        &self,
+        at: ObjectAt,
+        id: &ObjectId,
+        cache: Option<&Mutex<ContentCache>>,
+    ) -> Result<bool, Fault> {
+        match self.checked(at, id, cache) {
+            Ok(_) => Ok(true),
+            Err(Fault::Doubt(_)) => Ok(self.find_whole(id, cache)?.is_some()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Can the objects of a version be loaded? What a layout makes of them is not asked.
+    pub fn loads(
+        &self,
+        newest: &Newest,
+        cache: Option<&Mutex<ContentCache>>,
+    ) -> Result<bool, Fault> {
+        let Some(content) = newest.change().content else {
+            return Ok(true);
+        };
+        let source = match content.source {
+            SourceForm::Object(id) => Some(id),
+            _ => None,
+        };
+        for id in [Some(content.object), source].into_iter().flatten() {
+            match self.named(&newest.located, newest.row.seq, &id, cache) {
+                Ok(_) => {}
+                Err(Fault::Doubt(_)) => return Ok(false),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(true)
+    }
+
     /// The content with this id, wherever it is stored, checked.
     pub fn any(&self, id: &ObjectId, cache: &mut ContentCache) -> Result<Arc<Vec<u8>>, Fault> {
         let at = match self.find(id)? {
@@ -613,10 +700,16 @@ impl<'a> ObjectReader<'a> {
             None => self.find_orphan(id)?,
         };
         let at = at.ok_or_else(|| doubt(format!("no record of object {id}")))?;
-        let (content, _) = self.content(at, &mut |at| cache.get(at))?;
-        if ObjectId::of(&content.bytes) == *id {
-            return Ok(content.bytes);
+        let read = self.content(at, &mut |at| cache.get(at));
+        if let Ok((content, _)) = &read
+            && ObjectId::of(&content.bytes) == *id
+        {
+            return Ok(content.bytes.clone());
         }
+        if let Some(bytes) = self.find_whole(id, None)? {
+            return Ok(bytes);
+        }
+        read?;
         Err(self.fault_at(
             at,
             format!("the content of object {id} does not have its hash"),

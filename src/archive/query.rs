@@ -17,25 +17,29 @@ use crate::log::reader::LocatedChange;
 use crate::pointer::{self, Pointer};
 use crate::revision::Spec;
 
-/// A document out of the archive, its hash checked.
+/// A document out of the archive with the bytes it was saved in, both checked.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    version: Version,
-    canonical: Arc<Vec<u8>>,
+    document: LoadedDocument,
     source: Option<Arc<Vec<u8>>>,
 }
 
+/// A document out of the archive, its hash checked, without the bytes it was saved in.
+#[derive(Clone, Debug)]
+pub struct LoadedDocument {
+    version: Version,
+    canonical: Arc<Vec<u8>>,
+}
+
+impl std::ops::Deref for Loaded {
+    type Target = LoadedDocument;
+
+    fn deref(&self) -> &LoadedDocument {
+        &self.document
+    }
+}
+
 impl Loaded {
-    /// Which version it is of.
-    pub fn version(&self) -> &Version {
-        &self.version
-    }
-
-    /// The canonical form: its BLAKE3 is the version's id.
-    pub fn canonical(&self) -> &[u8] {
-        &self.canonical
-    }
-
     /// The bytes as they were saved; the pretty form where the document came without bytes of its own.
     pub fn source(&self) -> Vec<u8> {
         match (&self.source, self.version.form) {
@@ -52,6 +56,18 @@ impl Loaded {
             None => self.source(),
         }
     }
+}
+
+impl LoadedDocument {
+    /// Which version it is of.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The canonical form: its BLAKE3 is the version's id.
+    pub fn canonical(&self) -> &[u8] {
+        &self.canonical
+    }
 
     /// The document laid out anew; numbers that JSON does not have are given back as they were written.
     pub fn render(&self, form: Form) -> Vec<u8> {
@@ -63,6 +79,16 @@ impl Loaded {
     /// The canonical form of the value that a JSON Pointer names.
     pub fn pointer(&self, pointer: &Pointer) -> Option<&[u8]> {
         pointer::find(&self.canonical, pointer).and_then(|range| self.canonical.get(range))
+    }
+}
+
+impl Version {
+    /// The id of its document, which a deletion has none of.
+    fn object(&self) -> Result<ObjectId> {
+        self.id.ok_or_else(|| {
+            let (path, version) = (&self.path, self.version);
+            Error::NotFound(format!("{path} was deleted in version {version}"))
+        })
     }
 }
 
@@ -303,40 +329,49 @@ impl Archive {
             .ok_or_else(|| missing(format!("no object of {path} starts like that")))
     }
 
+    /// The document of a version without the bytes it was saved in, its hash checked: where these are damaged it may
+    /// still be whole.
+    ///
+    /// # Errors
+    /// `NotFound` for a deletion; `Corrupt` where the content does not have its hash.
+    pub fn load_document(&self, version: &Version) -> Result<LoadedDocument> {
+        let id = version.object()?;
+        self.engine.ask(|catalog| {
+            let objects = ObjectReader::new(&self.engine, catalog);
+            let located = objects.change_at(version.seq, version.change)?;
+            Ok(LoadedDocument {
+                version: version.clone(),
+                canonical: objects.named(&located, version.seq, &id, Some(&self.engine.cache))?,
+            })
+        })
+    }
+
     /// The document of a version. Every byte given out has been compared with the hash that names it.
     ///
     /// # Errors
     /// `NotFound` for a deletion; `Corrupt` where the content does not have its hash.
     pub fn load(&self, version: &Version) -> Result<Loaded> {
-        let Some(id) = version.id else {
-            return Err(Error::NotFound(format!(
-                "{} was deleted in version {}",
-                version.path, version.version
-            )));
-        };
+        let id = version.object()?;
         self.engine.ask(|catalog| {
             let objects = ObjectReader::new(&self.engine, catalog);
             let located = objects.change_at(version.seq, version.change)?;
             let cache = Some(&self.engine.cache);
-            let canonical =
-                objects.checked(objects.locate(&located, version.seq, &id)?, &id, cache)?;
+            let canonical = objects.named(&located, version.seq, &id, cache)?;
             let source = match version.form {
-                SourceForm::Object(id) => {
-                    let at = objects.locate(&located, version.seq, &id)?;
-                    Some(objects.checked(at, &id, cache)?)
-                }
+                SourceForm::Object(id) => Some(objects.named(&located, version.seq, &id, cache)?),
                 SourceForm::LaidOut { check, layout } => {
                     let kept = (check, layout);
-                    let source = objects.laid_out(&canonical, version.nan, kept, version.seq)?;
+                    let place = (version.seq, version.path.as_str());
+                    let source = objects.laid_out(&canonical, version.nan, kept, place)?;
                     Some(Arc::new(source))
                 }
                 SourceForm::None | SourceForm::Canonical | SourceForm::Pretty => None,
             };
-            Ok(Loaded {
+            let document = LoadedDocument {
                 version: version.clone(),
                 canonical,
-                source,
-            })
+            };
+            Ok(Loaded { document, source })
         })
     }
 
@@ -543,6 +578,7 @@ impl Archive {
     }
 
     /// Bytes of the canonical forms of all versions: each object's length as its record says it, times its versions.
+    /// What is damaged counts as nothing.
     fn document_bytes(&self) -> Result<u64> {
         let head = self.head()?.seq;
         let mut lengths = std::collections::HashMap::new();
@@ -560,9 +596,13 @@ impl Archive {
                 for stored in self.engine.reader.changes(place, &record)? {
                     if let Some(content) = stored.change.content {
                         let len = match stored.object_len > 0 {
-                            true => Some(
-                                objects.content_len(super::objects::ObjectAt { seq, ordinal })?,
-                            ),
+                            true => {
+                                let at = super::objects::ObjectAt { seq, ordinal };
+                                match objects.content_len(at) {
+                                    Err(Fault::Doubt(_)) => None,
+                                    len => Some(len?),
+                                }
+                            }
                             false => None,
                         };
                         more.push((content.object, len));

@@ -232,6 +232,9 @@ impl<'a> Undo<'a> {
                 for version in &view.changes {
                     let before =
                         transaction.version_as_of(&version.path, view.seq.saturating_sub(1))?;
+                    if let Some(before) = &before {
+                        transaction.check_whole(before)?;
+                    }
                     restored.push((version.path.clone(), before));
                 }
                 let first = save_in_front(transaction, &first, &note)?;
@@ -311,6 +314,9 @@ fn content_of(
     version: &Version,
 ) -> Result<Option<crate::commit::Content>, Fault> {
     let found = transaction.version(&version.path, version.version)?;
+    if let Some(found) = &found {
+        transaction.check_whole(found)?;
+    }
     let content = found.and_then(|found| found.change().content);
     // It was read before the lock was had: what another writer had not synced then may be gone.
     if content.map(|content| content.object) != version.id {

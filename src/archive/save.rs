@@ -224,12 +224,18 @@ impl Prepared {
         if content.object != self.object.id || content.nan != self.nan {
             return Ok(false);
         }
-        match &self.source {
-            _ if ignore_format => Ok(true),
-            Written::NotAtAll => Ok(true),
-            Written::Own(source) => transaction.has_source(&content, source, &self.object),
-            written => Ok(content.source == written.form()),
-        }
+        let same = match &self.source {
+            _ if ignore_format => true,
+            Written::NotAtAll => true,
+            Written::Own(source) => transaction.has_source(&content, source, &self.object)?,
+            written => content.source == written.form(),
+        };
+        // Of a version that is damaged this is the only copy.
+        Ok(same
+            && match newest {
+                Some(newest) => transaction.loads(newest, self.seen.as_ref())?,
+                None => false,
+            })
     }
 }
 
@@ -271,6 +277,11 @@ pub(crate) fn plan(
         let old = before.as_ref().and_then(|change| change.content);
         let same_document =
             old.is_some_and(|old| old.object == document.object.id && old.nan == document.nan);
+        let reformatted = same_document
+            && match &newest {
+                Some(newest) => transaction.loads(newest, document.seen.as_ref())?,
+                None => false,
+            };
         let version = before.as_ref().map_or(0, |change| change.version) + 1;
         let mut change = Change::new(Op::Save, &*document.path, version);
         change.content = Some(Content {
@@ -285,7 +296,7 @@ pub(crate) fn plan(
             id,
             commit: crate::id::CommitId([0; 32]),
             seq: 0,
-            status: if same_document {
+            status: if reformatted {
                 Status::Reformatted
             } else {
                 Status::Saved

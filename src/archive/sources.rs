@@ -3,7 +3,7 @@
 //! Whoever wrote a file mostly writes its next version the same way, so a source costs a reference to the layout of
 //! the version before. Where no layout gives the exact bytes back they are stored as an object of their own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::engine::Fault;
@@ -19,6 +19,15 @@ use crate::log::reader::{LocatedChange, segment_file};
 /// Layouts kept ready; when there are more, all are forgotten.
 const MAX_LAYOUTS: usize = 8192;
 
+/// A layout that is brought again is stored again where its last copy is in another segment or so many bytes back: many
+/// sources rest on it, and damage must not take them all.
+const COPY_EVERY: u64 = 1 << 20;
+/// Where a handle has not stored a layout itself, one in so many commits stores it again.
+const COPY_UNKNOWN_EVERY: u64 = 16;
+
+/// At most so many layouts are tried where the right one is lost.
+const MAX_OTHER_LAYOUTS: u64 = 64;
+
 /// Layouts that were read.
 #[derive(Debug, Default)]
 pub(crate) struct LayoutCache(Mutex<Layouts>);
@@ -29,6 +38,22 @@ struct Layouts {
     by_change: HashMap<LayoutAt, Arc<Layout>>,
     /// By the hash of their encoding: the same one is brought again and again.
     by_id: HashMap<ObjectId, Arc<Layout>>,
+    /// Where this handle has stored layouts last.
+    copies: HashMap<ObjectId, StoredAt>,
+}
+
+/// Where a layout was stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredAt {
+    pub seq: u64,
+    pub segment: u64,
+    pub offset: u64,
+}
+
+impl StoredAt {
+    fn is_far_from(&self, other: &StoredAt) -> bool {
+        self.segment != other.segment || self.offset.abs_diff(other.offset) > COPY_EVERY
+    }
 }
 
 impl LayoutCache {
@@ -54,9 +79,24 @@ impl LayoutCache {
         layouts.by_id.insert(id, layout);
     }
 
+    /// Takes note that a layout is stored here.
+    pub fn note_copy(&self, id: ObjectId, here: StoredAt) {
+        self.lock().copies.insert(id, here);
+    }
+
+    /// Should a layout be stored once more here? `first` is where its first copy is.
+    pub fn wants_copy(&self, id: &ObjectId, here: &StoredAt, first: &StoredAt) -> bool {
+        match self.lock().copies.get(id) {
+            Some(last) => last.is_far_from(here),
+            None => first.is_far_from(here) && here.seq.is_multiple_of(COPY_UNKNOWN_EVERY),
+        }
+    }
+
     /// Forgets the layouts of commits from this number on.
     pub fn forget_from(&self, seq: u64) {
-        self.lock().by_change.retain(|at, _| at.seq < seq);
+        let mut layouts = self.lock();
+        layouts.by_change.retain(|at, _| at.seq < seq);
+        layouts.copies.retain(|_, at| at.seq < seq);
     }
 }
 
@@ -158,6 +198,47 @@ impl ObjectReader<'_> {
         SourcePlan::new(new, document, nan, previous)
     }
 
+    /// The layout that a plan needs and that the log has, where it should be stored once more: what it is, to stand
+    /// alone.
+    pub fn layout_to_copy(
+        &self,
+        plan: &SourcePlan,
+        here: &StoredAt,
+    ) -> Result<Option<NewObject>, Fault> {
+        let (id, object) = match plan {
+            SourcePlan::Alike(at) => (self.introduction(*at)?.1, None),
+            SourcePlan::Laid(object) => (object.id, Some(object)),
+            SourcePlan::AlikeNew(_) | SourcePlan::Apart(_) => return Ok(None),
+        };
+        let Some(first) = self.catalog.first_by_key(id.key())? else {
+            return Ok(None);
+        };
+        let place = match self.catalog.commit(first.seq)? {
+            Some(row) => StoredAt {
+                seq: first.seq,
+                segment: row.segment,
+                offset: row.offset,
+            },
+            None => return Ok(None),
+        };
+        if !self.layouts.wants_copy(&id, here, &place) {
+            return Ok(None);
+        }
+        if let Some(object) = object {
+            return Ok(Some(object.clone()));
+        }
+        let layout = match plan {
+            SourcePlan::Alike(at) => self.layout(*at)?,
+            _ => return Ok(None),
+        };
+        let bytes = layout.encode();
+        Ok((ObjectId::of(&bytes) == id).then(|| NewObject {
+            id,
+            bytes: bytes.into(),
+            guess: None,
+        }))
+    }
+
     /// What the object of a source's plan may rest on: the object that the path's previous version has in its place.
     pub fn base_of_source(&self, plan: &SourcePlan, before: Option<&Newest>) -> Option<ObjectAt> {
         let before = before?;
@@ -211,10 +292,13 @@ impl ObjectReader<'_> {
             return Ok(layout);
         }
         let object = self.locate(&located, at.seq, &id)?;
-        if self.content_len(object)? > MAX_LAYOUT_LEN {
+        if self
+            .content_len(object)
+            .is_ok_and(|len| len > MAX_LAYOUT_LEN)
+        {
             return Err(self.fault_at(object, "a layout is too large".to_owned()));
         }
-        let encoding = self.checked(object, &id, None)?;
+        let encoding = self.named(&located, at.seq, &id, None)?;
         let layout =
             Layout::decode(&encoding).map_err(|error| self.fault_at(object, error.to_string()))?;
         let layout = Arc::new(layout);
@@ -223,15 +307,21 @@ impl ObjectReader<'_> {
     }
 
     /// The bytes that a layout makes of a document, checked. `canonical` has been compared with its id; `seq` is the
-    /// commit whose change names the layout.
+    /// commit whose change, of `path`, names the layout.
     pub fn laid_out(
         &self,
         canonical: &[u8],
         nan: bool,
-        (check, layout): ([u8; 8], LayoutAt),
-        seq: u64,
+        (check, at): ([u8; 8], LayoutAt),
+        (seq, path): (u64, &str),
     ) -> Result<Vec<u8>, Fault> {
-        let layout = self.layout(layout)?;
+        let layout = match self.layout(at) {
+            Err(Fault::Doubt(error)) => {
+                let other = self.other_layout(canonical, nan, (check, at), path);
+                return other.ok_or(Fault::Doubt(error));
+            }
+            layout => layout?,
+        };
         // Indented text is often not twice as long; where it is, the buffer grows.
         let mut source = Vec::with_capacity(canonical.len() + canonical.len() / 2);
         layout
@@ -241,6 +331,66 @@ impl ObjectReader<'_> {
             return Err(self.fault_in(seq, "a layout does not give back the bytes that were saved"));
         }
         Ok(source)
+    }
+
+    /// The source by another layout, where the one that it goes by is lost: by what is left of the commit that brought
+    /// it, or by one that another version of the path has brought. The check tells whether it is the right one.
+    fn other_layout(
+        &self,
+        canonical: &[u8],
+        nan: bool,
+        (check, at): ([u8; 8], LayoutAt),
+        path: &str,
+    ) -> Option<Vec<u8>> {
+        let render = |encoding: &[u8]| {
+            let mut source = Vec::new();
+            let layout = Layout::decode(encoding).ok()?;
+            layout.render(canonical, nan, &mut source).ok()?;
+            (ObjectId::of(&source).check() == check).then_some(source)
+        };
+        for ordinal in 0..MAX_OTHER_LAYOUTS {
+            let left = ObjectAt {
+                seq: at.seq,
+                ordinal,
+            };
+            if self.catalog.object(left.seq, ordinal).ok()?.is_none() {
+                break;
+            }
+            if self
+                .content_len(left)
+                .is_ok_and(|len| len <= MAX_LAYOUT_LEN)
+                && let Ok((content, _)) = self.content(left, &mut |_| None)
+                && let Some(source) = render(&content.bytes)
+            {
+                return Some(source);
+            }
+        }
+        // Those nearby, and those that bring whatever layout they have.
+        let mut rows = self.catalog.versions(path, u64::MAX, usize::MAX).ok()?;
+        rows.sort_by_key(|row| row.seq.abs_diff(at.seq));
+        let (brings, other): (Vec<_>, Vec<_>) = rows
+            .into_iter()
+            .partition(|row| row.version == 1 || row.version.is_multiple_of(SPELL_EVERY));
+        let most = MAX_OTHER_LAYOUTS as usize;
+        let mut tried = HashSet::new();
+        for row in brings
+            .into_iter()
+            .take(most)
+            .chain(other.into_iter().take(most))
+        {
+            let Ok(located) = self.change(&row) else {
+                continue;
+            };
+            let Some(id) = located.stored.change.layout.filter(|id| tried.insert(*id)) else {
+                continue;
+            };
+            if let Ok(encoding) = self.named(&located, row.seq, &id, None)
+                && let Some(source) = render(&encoding)
+            {
+                return Some(source);
+            }
+        }
+        None
     }
 
     /// Is this source that of a content, whose document is `document`?
@@ -288,7 +438,8 @@ impl ObjectReader<'_> {
             SourceForm::Object(id) => Ok(Some(id)),
             SourceForm::LaidOut { check, layout } => {
                 let canonical = self.any(&content.object, &mut ContentCache::default())?;
-                let source = self.laid_out(&canonical, content.nan, (check, layout), layout.seq)?;
+                let place = (layout.seq, "");
+                let source = self.laid_out(&canonical, content.nan, (check, layout), place)?;
                 Ok(Some(ObjectId::of(&source)))
             }
             SourceForm::None | SourceForm::Canonical | SourceForm::Pretty => Ok(None),

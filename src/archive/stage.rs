@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::engine::Fault;
 use super::objects::{Content, Encoded, ObjectAt};
-use super::sources::{NewSource, SourcePlan};
+use super::sources::{NewSource, SourcePlan, StoredAt};
 use super::transaction::{Draft, Guess, GuessBase, NewObject, Newest, Staged, Transaction};
 use super::version::Note;
 use crate::commit::{Fields, LayoutAt, Op, SourceForm};
@@ -79,10 +79,29 @@ impl Transaction<'_> {
             if let Some((source, document)) = draft.source.as_ref().zip(draft.object.as_ref()) {
                 let nan = draft.change.content.is_some_and(|content| content.nan);
                 let mut plan = self.plan_source(source, document, nan, before)?;
-                let base = self.with(|objects| Ok(objects.base_of_source(&plan, before)))?;
-                if let Some(object) = plan.object_mut() {
+                let at = StoredAt {
+                    seq,
+                    segment: self.unwritten.segment,
+                    offset: self.unwritten.offset + start as u64,
+                };
+                let copy = match near {
+                    true => None,
+                    false => self.with(|objects| objects.layout_to_copy(&plan, &at))?,
+                };
+                if let Some(copy) = copy.filter(|copy| !new_ids.contains_key(&copy.id)) {
                     change.source_len =
-                        self.write_object(&mut builder, seq, object, base, &mut new_ids)?;
+                        self.put_object(&mut builder, seq, &copy, None, &mut new_ids)?;
+                    self.engine.layouts.note_copy(copy.id, at);
+                } else {
+                    let base = self.with(|objects| Ok(objects.base_of_source(&plan, before)))?;
+                    let laid = matches!(plan, SourcePlan::Laid(_));
+                    if let Some(object) = plan.object_mut() {
+                        change.source_len =
+                            self.write_object(&mut builder, seq, object, base, &mut new_ids)?;
+                        if laid && change.source_len > 0 {
+                            self.engine.layouts.note_copy(object.id, at);
+                        }
+                    }
                 }
                 let here = LayoutAt {
                     seq,
@@ -246,16 +265,38 @@ impl Transaction<'_> {
             .guess
             .as_ref()
             .filter(|guess| guess.reading == reading);
+        // What the log has but cannot give back is stored again.
         let known = new_ids.contains_key(&object.id)
-            || self
-                .with(|objects| match guess {
-                    Some(guess) => objects.find_since(&object.id, guess.absent),
-                    None => objects.find(&object.id),
-                })?
-                .is_some();
+            || self.with(|objects| {
+                let found = match guess {
+                    Some(guess) => objects.find_since(&object.id, guess.absent)?,
+                    None => objects.find(&object.id)?,
+                };
+                match found {
+                    Some(at) => objects.has_whole(at, &object.id, Some(&self.engine.cache)),
+                    None => Ok(false),
+                }
+            })?;
         if known {
             return Ok(0);
         }
+        self.put_object(builder, seq, object, base, new_ids)
+    }
+
+    /// Writes an object, whether the log has it or not.
+    fn put_object(
+        &mut self,
+        builder: &mut BatchBuilder<'_>,
+        seq: u64,
+        object: &NewObject,
+        base: Option<ObjectAt>,
+        new_ids: &mut HashMap<ObjectId, u64>,
+    ) -> Result<u64, Fault> {
+        let reading = self.engine.reading();
+        let guess = object
+            .guess
+            .as_ref()
+            .filter(|guess| guess.reading == reading);
         let encoded = match guess {
             Some(Guess {
                 on: GuessBase::Before(at),

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::engine::{Engine, Fault};
 use super::objects::{Encoded, ObjectAt, ObjectReader, Unwritten};
 use super::sources::NewSource;
-use crate::commit::{self, Change};
+use crate::commit::{self, Change, SourceForm};
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, Question, Recent, VersionRow};
@@ -135,6 +135,8 @@ pub(crate) struct Seen {
     pub seq: u64,
     pub reading: u64,
     pub newest: Option<Newest>,
+    /// Whether that can be loaded, where its document is the one to be saved.
+    pub loads: Option<bool>,
 }
 
 /// A change to be staged.
@@ -243,6 +245,42 @@ impl Transaction<'_> {
         document: &NewObject,
     ) -> Result<bool, Fault> {
         no_where_doubtful(self.with(|objects| objects.has_source(content, source, document)))
+    }
+
+    /// Can this version be loaded? As seen before the lock was taken, where it was looked into then.
+    pub fn loads(&self, newest: &Newest, seen: Option<&Seen>) -> Result<bool, Fault> {
+        let same = |seen: &&Seen| {
+            let before = seen.newest.as_ref().map(|before| before.row.seq);
+            seen.reading == self.engine.reading() && before == Some(newest.row.seq)
+        };
+        match seen.filter(same).and_then(|seen| seen.loads) {
+            Some(loads) => Ok(loads),
+            None => self.with(|objects| objects.loads(newest, Some(&self.engine.cache))),
+        }
+    }
+
+    /// Fails where a version that is to be made current again cannot be loaded, byte for byte.
+    pub fn check_whole(&self, version: &Newest) -> Result<(), Fault> {
+        let Some(content) = version.change().content else {
+            return Ok(());
+        };
+        let (located, seq) = (&version.located, version.row.seq);
+        let cache = Some(&self.engine.cache);
+        self.with(|objects| {
+            let canonical = objects.named(located, seq, &content.object, cache)?;
+            match content.source {
+                SourceForm::Object(id) => objects.named(located, seq, &id, cache).map(drop),
+                SourceForm::LaidOut { check, layout } => objects
+                    .laid_out(
+                        &canonical,
+                        content.nan,
+                        (check, layout),
+                        (seq, &version.row.path),
+                    )
+                    .map(drop),
+                SourceForm::None | SourceForm::Canonical | SourceForm::Pretty => Ok(()),
+            }
+        })
     }
 
     /// Are these the same document in the same bytes? Where the archive cannot tell, the answer is no.

@@ -176,6 +176,20 @@ impl Context {
         self.workspace_for::<&str>(&[])
     }
 
+    /// The folder of the archive for a call without files, which need not be one that can be opened.
+    pub fn folder(&self) -> Result<PathBuf, Failure> {
+        if let Some(folder) = self.named_archive() {
+            return Ok(folder);
+        }
+        match place_for(std::slice::from_ref(&self.cwd))? {
+            Place::Archive(folder) => Ok(folder),
+            Place::Nowhere(_) => Err(Failure::no_archive(format!(
+                "there is no archive here or above {}",
+                self.cwd.display()
+            ))),
+        }
+    }
+
     /// Opens the archive that these path or REV arguments are about.
     pub fn workspace_for<T: AsRef<str>>(&mut self, arguments: &[T]) -> Result<Workspace, Failure> {
         if let Some(folder) = self.named_archive() {
@@ -237,7 +251,7 @@ impl Context {
         }
     }
 
-    fn options(&self) -> OpenOptions {
+    pub fn options(&self) -> OpenOptions {
         OpenOptions {
             wait: self.globals.wait,
             index: self.environment.index_place(),

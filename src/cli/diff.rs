@@ -107,7 +107,7 @@ fn archived(args: &Args, context: &mut Context) -> Result<(Side, Side), Failure>
         .map_err(|error| not_found(error, &args.revs[0]))?;
     let loaded = workspace
         .archive()
-        .load(&version)
+        .load_document(&version)
         .map_err(|error| not_found(error, &args.revs[0]))?;
     let old = Side {
         label: version.rev(),
@@ -121,7 +121,7 @@ fn archived(args: &Args, context: &mut Context) -> Result<(Side, Side), Failure>
                 .map_err(|error| not_found(error, rev))?;
             let loaded = workspace
                 .archive()
-                .load(&version)
+                .load_document(&version)
                 .map_err(|error| not_found(error, rev))?;
             Side {
                 label: version.rev(),

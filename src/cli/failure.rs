@@ -7,6 +7,7 @@ use super::json::Object;
 use super::text::{quote, visible};
 use crate::canon::{CanonError, CanonErrorKind};
 use crate::error::{Error, ErrorKind};
+use crate::log::format::{IDENTITY_FILE, MANIFEST_FILE};
 
 /// Exit code of a call that makes no sense.
 pub(super) const USAGE: u8 = 2;
@@ -183,6 +184,10 @@ impl From<Error> for Failure {
                 failure.path = Some(path);
             }
             Error::NoArchive(_) => failure.hint = Some("backstory init".to_owned()),
+            // Without these nothing can be checked.
+            Error::Corrupt(at) if at.file == IDENTITY_FILE || at.file.ends_with(MANIFEST_FILE) => {
+                failure.hint = Some("backstory repair".to_owned());
+            }
             Error::Corrupt(_) => failure.hint = Some("backstory verify".to_owned()),
             Error::OutcomeUnknown { .. } | Error::Poisoned => {
                 failure.hint = Some("backstory log -n 1".to_owned())

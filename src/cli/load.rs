@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::json::Object;
 use super::text::{quote, size, visible};
-use crate::archive::{Loaded, Version};
+use crate::archive::{LoadedDocument, Version};
 use crate::canon::{Form, render};
 use crate::pointer::Pointer;
 
@@ -65,13 +65,29 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     let version = workspace
         .resolve(&workspace.target(&args.rev, None)?)
         .map_err(|error| not_found(error, &args.rev))?;
-    let loaded = workspace
-        .archive()
-        .load(&version)
-        .map_err(|error| not_found(error, &args.rev))?;
-    let bytes = match &pointer {
-        Some(pointer) => value_at(&loaded, &version, pointer, &args.form)?,
-        None => whole(loaded, &args.form),
+    let archive = workspace.archive();
+    let form = &args.form;
+    let bytes = if pointer.is_some() || form.canonical || form.compact || form.pretty {
+        let document = archive
+            .load_document(&version)
+            .map_err(|error| not_found(error, &args.rev))?;
+        match &pointer {
+            Some(pointer) => value_at(&document, &version, pointer, form)?,
+            None if form.canonical => document.canonical().to_vec(),
+            None if form.compact => document.render(Form::Compact),
+            None => document.render(Form::Pretty),
+        }
+    } else {
+        match archive.load(&version) {
+            Ok(loaded) => loaded.into_source(),
+            Err(error) if error.is_corrupt() && archive.load_document(&version).is_ok() => {
+                let rev = quote(&args.rev);
+                return Err(Failure::from(error).hint(format!(
+                    "backstory load --pretty {rev}   (the document is whole, only how it was written is not)"
+                )));
+            }
+            Err(error) => return Err(not_found(error, &args.rev)),
+        }
     };
     let Some(file) = args.output.as_ref().filter(|file| file.as_os_str() != "-") else {
         context.out.bytes(&bytes);
@@ -118,26 +134,14 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     Ok(super::DONE)
 }
 
-fn whole(loaded: Loaded, form: &FormArgs) -> Vec<u8> {
-    if form.canonical {
-        loaded.canonical().to_vec()
-    } else if form.compact {
-        loaded.render(Form::Compact)
-    } else if form.pretty {
-        loaded.render(Form::Pretty)
-    } else {
-        loaded.into_source()
-    }
-}
-
 /// A value has no bytes of its own: it is laid out for reading unless another form is asked for.
 fn value_at(
-    loaded: &Loaded,
+    document: &LoadedDocument,
     version: &Version,
     pointer: &Pointer,
     form: &FormArgs,
 ) -> Result<Vec<u8>, Failure> {
-    let value = loaded.pointer(pointer).ok_or_else(|| {
+    let value = document.pointer(pointer).ok_or_else(|| {
         Failure::not_found(format!(
             "{} has no value at {}",
             version.rev(),

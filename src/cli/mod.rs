@@ -24,6 +24,7 @@ mod output;
 mod progress;
 mod redo;
 mod reindex;
+mod repair;
 mod restored;
 mod rollback;
 mod save;
@@ -102,6 +103,7 @@ enum Command {
     Hash(hash::Args),
     Reindex(reindex::Args),
     Compact(compact::Args),
+    Repair(repair::Args),
     Completions(completions::Args),
 }
 
@@ -159,7 +161,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
     }
     Some(commands!(
         init save load log diff rollback undo redo status identify ls mv
-        delete undelete tag stats head verify canon hash reindex compact completions
+        delete undelete tag stats head verify canon hash reindex compact repair completions
     ))
 }
 
@@ -203,6 +205,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Hash(args) => hash::run(args, context),
         Command::Reindex(args) => reindex::run(args, context),
         Command::Compact(args) => compact::run(args, context),
+        Command::Repair(args) => repair::run(args, context),
         Command::Completions(args) => completions::run(args, context),
     }
 }

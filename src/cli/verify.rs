@@ -7,7 +7,8 @@ use super::output::style;
 use super::text::{count, short, visible};
 use super::{DONE, FOUND, progress};
 use crate::id::CommitId;
-use crate::verify::{Finding, Report, VerifyOptions, verify};
+use crate::time::format_utc;
+use crate::verify::{Finding, FindingKind, Loss, Report, VerifyOptions, verify};
 
 /// Check every record, hash and link of the archive
 ///
@@ -53,10 +54,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
 }
 
 fn print(report: &Report, quick: bool, context: &mut Context) {
-    for finding in &report.findings {
-        let line = finding_text(finding);
-        let kind = context.out.paint(style::BAD, &finding.kind.to_string());
-        context.out.line(&format!("{kind}  {}", visible(&line)));
+    print_findings(report, context);
+    for loss in &report.losses {
+        let line = loss_text(loss);
+        let kind = context.out.paint(style::DIM, "noted-loss");
+        context.say(&format!("{kind}  {}", visible(&line)));
     }
     let checked = format!(
         "{}, {}, newest commit {}",
@@ -72,6 +74,43 @@ fn print(report: &Report, quick: bool, context: &mut Context) {
             count(report.findings.len() as u64, "finding")
         )),
     }
+    let mends = |finding: &Finding| {
+        !matches!(
+            finding.kind,
+            FindingKind::WrongIndex | FindingKind::ShortenedHistory | FindingKind::MissingHead
+        )
+    };
+    if report.findings.iter().any(mends) {
+        context.notice(
+            "try: a copy of .backstory that is whole, or else `backstory repair`, which keeps all that can be read",
+        );
+    }
+}
+
+pub(super) fn print_findings(report: &Report, context: &mut Context) {
+    for finding in &report.findings {
+        let line = finding_text(finding);
+        let kind = context.out.paint(style::BAD, &finding.kind.to_string());
+        context.out.line(&format!("{kind}  {}", visible(&line)));
+    }
+}
+
+fn loss_text(loss: &Loss) -> String {
+    let mut text = format!("{}: ", format_utc(loss.noted));
+    match loss.commits {
+        Some((first, last)) if first == last => text.push_str(&format!("commit {first}")),
+        Some((first, last)) => text.push_str(&format!("commits {first} to {last}")),
+        None => text.push_str("no commit"),
+    }
+    let revs: Vec<String> = loss
+        .versions
+        .iter()
+        .map(|(path, version)| format!("{path}@{version}"))
+        .collect();
+    if !revs.is_empty() {
+        text.push_str(&format!("; {}", revs.join(", ")));
+    }
+    text
 }
 
 fn finding_text(finding: &Finding) -> String {
@@ -95,7 +134,7 @@ fn finding_text(finding: &Finding) -> String {
     text
 }
 
-fn report_json(report: &Report) -> String {
+pub(super) fn report_json(report: &Report) -> String {
     let findings = report.findings.iter().map(|finding| {
         let affects = finding.affects.iter().map(|(path, version)| {
             let mut version_object = Object::new();
@@ -113,6 +152,22 @@ fn report_json(report: &Report) -> String {
             .raw("affects", &array(affects));
         object.finish()
     });
+    let losses = report.losses.iter().map(|loss| {
+        let versions = loss.versions.iter().map(|(path, version)| {
+            let mut version_object = Object::new();
+            version_object
+                .text("path", path)
+                .number("version", *version);
+            version_object.finish()
+        });
+        let mut object = Object::new();
+        object
+            .text("noted", &format_utc(loss.noted))
+            .optional_number("first_commit", loss.commits.map(|(first, _)| first))
+            .optional_number("last_commit", loss.commits.map(|(_, last)| last))
+            .raw("versions", &array(versions));
+        object.finish()
+    });
     let mut document = Object::new();
     document
         .boolean("ok", report.ok)
@@ -120,5 +175,8 @@ fn report_json(report: &Report) -> String {
         .number("objects", report.objects)
         .text("head", &report.head.to_string())
         .raw("findings", &array(findings));
+    if !report.losses.is_empty() {
+        document.raw("losses", &array(losses));
+    }
     document.finish()
 }

@@ -1,6 +1,7 @@
 //! Batches: the objects of a commit, its changes, and the commit record that makes them count.
 
 use super::format::*;
+use super::loss::{PlacedLoss, check_loss};
 use super::packed::Spot;
 use super::record::*;
 use crate::commit::ArchiveKeys;
@@ -60,6 +61,7 @@ pub(crate) enum Next {
         len: u64,
     },
     Batch(Box<Batch>),
+    Loss(Box<PlacedLoss>),
     /// Nothing more, or zeros to the end.
     End,
     /// No whole batch, though nothing seen is wrong: the bytes end too early.
@@ -104,6 +106,15 @@ pub(crate) fn read_next(bytes: &[u8], keys: &ArchiveKeys) -> Next {
             RECORD_COMMIT => {
                 return match check_batch(&bytes[..at + frame.len], at, frame.body, keys) {
                     Ok(batch) => Next::Batch(Box::new(batch)),
+                    Err(reason) => Next::Broken {
+                        at: at as u64,
+                        reason,
+                    },
+                };
+            }
+            RECORD_LOSS => {
+                return match check_loss(&bytes[..at + frame.len], at, frame.body, keys) {
+                    Ok(loss) => Next::Loss(Box::new(loss)),
                     Err(reason) => Next::Broken {
                         at: at as u64,
                         reason,

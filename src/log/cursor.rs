@@ -3,6 +3,7 @@
 use std::io;
 
 use super::batch::Batch;
+use super::loss::PlacedLoss;
 use super::manifest::{Manifest, Sealed, SegmentEntry};
 use super::packed::walk;
 use super::reader::{BatchPlace, LogReader, ManifestStamp, segment_file};
@@ -35,6 +36,11 @@ pub(crate) enum Event {
         segment: u64,
         damage: Damage,
         missing: Option<(u64, u64)>,
+    },
+    /// What an earlier repair has noted as gone.
+    Loss {
+        segment: u64,
+        loss: PlacedLoss,
     },
 }
 
@@ -217,7 +223,11 @@ impl Cursor {
                 })?;
             }
         }
+        let mut losses = found.losses.into_iter().peekable();
         for placed in found.batches {
+            while let Some(loss) = losses.next_if(|loss| loss.offset < placed.offset) {
+                self.pass_loss(entry.number, loss, &mut damage, sink)?;
+            }
             let record = &placed.batch.record;
             let mut before: Vec<Damage> = Vec::new();
             while let Some(next) = damage.next_if(|d| d.offset < placed.offset + placed.batch.len) {
@@ -274,6 +284,9 @@ impl Cursor {
                 placed,
             })?;
         }
+        for loss in losses {
+            self.pass_loss(entry.number, loss, &mut damage, sink)?;
+        }
         let mut missing = next_seq
             .filter(|next| *next > self.head.seq + 1)
             .map(|next| (self.head.seq + 1, next - 1));
@@ -303,6 +316,59 @@ impl Cursor {
         self.offset = found.end;
         self.torn = found.torn;
         Ok(Progress::Reached)
+    }
+
+    /// Goes on behind commits that are known to be gone.
+    fn pass_loss(
+        &mut self,
+        segment: u64,
+        loss: PlacedLoss,
+        damage: &mut std::iter::Peekable<impl Iterator<Item = Damage>>,
+        sink: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<()> {
+        let next = self.head.seq + 1;
+        let lost = loss.record.commits;
+        let mut before: Vec<Damage> = Vec::new();
+        while let Some(found) = damage.next_if(|damage| damage.offset < loss.end) {
+            before.push(found);
+        }
+        let mut missing = lost
+            .filter(|lost| lost.first > next)
+            .map(|lost| (next, lost.first - 1));
+        let out_of_place = lost.is_some_and(|lost| lost.first < next);
+        if out_of_place {
+            let reason = "a note of lost commits that are in the log";
+            before.push(Damage::plain(loss.offset, loss.end, reason));
+        } else if missing.is_some() && before.is_empty() {
+            let reason = "commits are missing in front of this place";
+            before.push(Damage::plain(loss.offset, loss.offset, reason));
+        }
+        for damage in before {
+            sink(Event::Damage {
+                segment,
+                damage,
+                missing: missing.take(),
+            })?;
+        }
+        if out_of_place {
+            return Ok(());
+        }
+        if let Some(lost) = lost {
+            self.head = Head {
+                seq: lost.last,
+                commit: lost.id,
+                place: Some(BatchPlace {
+                    segment,
+                    offset: loss.end,
+                    before: 0,
+                    record_len: 0,
+                }),
+                // It was synced before MANIFEST named its segment.
+                synced_before: loss.end,
+                ..self.head
+            };
+        }
+        sink(Event::Loss { segment, loss })
     }
 
     fn scan(

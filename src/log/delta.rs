@@ -44,6 +44,8 @@ pub(crate) enum FrameError {
     WrongLength,
     #[error("out of memory for {0} bytes")]
     Memory(u64),
+    #[error("the object is lost, as an earlier repair has noted")]
+    Lost,
 }
 
 fn zstd_error(code: usize) -> FrameError {
@@ -211,6 +213,7 @@ pub(crate) fn record_content_len(record: &ObjectRecord<'_>) -> Result<u64, Frame
     let payload = match record {
         ObjectRecord::Stored(bytes) => return Ok(bytes.len() as u64),
         ObjectRecord::Frame(frame) | ObjectRecord::Delta { frame, .. } => frame,
+        ObjectRecord::Lost => return Err(FrameError::Lost),
     };
     // A frame header is at most 18 bytes.
     let mut head = ZSTD_MAGIC.to_vec();

@@ -17,6 +17,8 @@ pub const LOG_FOLDER: &str = "log";
 pub const MANIFEST_FILE: &str = "MANIFEST";
 /// Where torn tails are moved to, inside the log's folder.
 pub const TORN_FOLDER: &str = "torn";
+/// Where `repair` keeps what was damaged, inside the log's folder.
+pub const DAMAGED_FOLDER: &str = "damaged";
 /// The name of a segment is its number in eight digits and this.
 pub const SEGMENT_SUFFIX: &str = ".seg";
 /// The derived index.
@@ -37,6 +39,9 @@ pub const RECORD_OBJECT_BLOCK: u8 = 0x05;
 pub const RECORD_COMMIT_BLOCK: u8 = 0x06;
 /// A record's first byte in a packed segment: some of the changes of a commit that has many.
 pub const RECORD_CHANGE_BLOCK: u8 = 0x07;
+
+/// A record's first byte: what `repair` found gone.
+pub const RECORD_LOSS: u8 = 0x08;
 
 /// A commit's shape: bytes in front of the batch were not known to be on disk.
 pub const SHAPE_UNSYNCED: u8 = 1 << 0;
@@ -62,6 +67,8 @@ pub const ENCODING_STORED: u8 = 0;
 pub const ENCODING_ZSTD: u8 = 1;
 /// An object's first body byte: a zstd frame whose prefix is another object.
 pub const ENCODING_DELTA: u8 = 2;
+/// An object's first body byte: nothing, where `repair` found the object gone.
+pub const ENCODING_LOST: u8 = 3;
 /// The longest encoding of a layout, in bytes.
 pub const MAX_LAYOUT_LEN: u64 = 16 << 20;
 /// The first four bytes of every zstd frame (RFC 8878, section 3.1.1), left out of the records.

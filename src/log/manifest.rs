@@ -18,6 +18,8 @@ pub(crate) struct SegmentEntry {
     pub sealed: Option<Sealed>,
     /// It was made by `compact`, and has blocks instead of batches.
     pub packed: bool,
+    /// It was made by `repair`, and may say what is gone: `compact` leaves it as it is.
+    pub repaired: bool,
 }
 
 /// What is known for good of a segment that takes no more commits.
@@ -61,6 +63,7 @@ impl Manifest {
                 first_seq: 1,
                 sealed: None,
                 packed: false,
+                repaired: false,
             }],
         }
     }
@@ -82,6 +85,9 @@ impl Manifest {
                 }
                 if segment.packed {
                     entry["packed"] = true.into();
+                }
+                if segment.repaired {
+                    entry["repaired"] = true.into();
                 }
                 entry
             })
@@ -118,17 +124,17 @@ impl Manifest {
                         Some(Sealed { len, last_commit })
                     }
                 };
-                let packed = match &entry["packed"] {
-                    Value::Null => false,
-                    packed => packed
-                        .as_bool()
-                        .filter(|packed| !*packed || sealed.is_some())?,
+                let flag = |name: &str| match &entry[name] {
+                    Value::Null => Some(false),
+                    flag => flag.as_bool(),
                 };
+                let packed = flag("packed").filter(|packed| !*packed || sealed.is_some())?;
                 Some(SegmentEntry {
                     number,
                     first_seq,
                     sealed,
                     packed,
+                    repaired: flag("repaired")?,
                 })
             })
             .collect::<Option<_>>()
@@ -179,6 +185,7 @@ mod tests {
             first_seq: 9,
             sealed: None,
             packed: false,
+            repaired: true,
         });
         manifest.segments[0].packed = true;
         manifest.repacked = 3;

@@ -34,7 +34,7 @@ pub(crate) struct Frame<'a> {
 pub(crate) fn checksum_len(kind: u8) -> Option<usize> {
     match kind {
         RECORD_OBJECT => Some(OBJECT_CHECKSUM_LEN),
-        RECORD_HEADER | RECORD_CHANGES | RECORD_COMMIT => Some(CHECKSUM_LEN),
+        RECORD_HEADER | RECORD_CHANGES | RECORD_COMMIT | RECORD_LOSS => Some(CHECKSUM_LEN),
         RECORD_OBJECT_BLOCK | RECORD_COMMIT_BLOCK | RECORD_CHANGE_BLOCK => Some(CHECKSUM_LEN),
         _ => None,
     }
@@ -158,6 +158,8 @@ pub(crate) enum ObjectRecord<'a> {
         base: Reference,
         frame: &'a [u8],
     },
+    /// It is gone, and `repair` has left this in its place: the objects behind it keep their numbers.
+    Lost,
 }
 
 impl Reference {
@@ -185,6 +187,7 @@ impl<'a> ObjectRecord<'a> {
                 base: Reference::decode(&mut input)?,
                 frame: input.rest(),
             },
+            ENCODING_LOST if input.rest().is_empty() => ObjectRecord::Lost,
             _ => return Err(Malformed("unknown object encoding")),
         })
     }
@@ -206,6 +209,10 @@ impl<'a> ObjectRecord<'a> {
                 base.encode(out);
                 frame
             }
+            ObjectRecord::Lost => {
+                out.push(ENCODING_LOST);
+                &[]
+            }
         }
     }
 
@@ -221,7 +228,7 @@ impl<'a> ObjectRecord<'a> {
     pub fn rests_on(&self) -> Option<Reference> {
         match self {
             ObjectRecord::Delta { base, .. } => Some(*base),
-            ObjectRecord::Stored(_) | ObjectRecord::Frame(_) => None,
+            ObjectRecord::Stored(_) | ObjectRecord::Frame(_) | ObjectRecord::Lost => None,
         }
     }
 }

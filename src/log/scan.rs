@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Next, all_changes, check_batch, read_next};
 use super::format::*;
+use super::loss::PlacedLoss;
 use super::record::{CommitRecord, Frame, read_frame};
 use crate::commit::ArchiveKeys;
 
@@ -29,6 +30,7 @@ pub(crate) struct Damage {
 pub(crate) struct Scan {
     pub batches: Vec<PlacedBatch>,
     pub damage: Vec<Damage>,
+    pub losses: Vec<PlacedLoss>,
     /// The end of the last whole batch (or of the header, or the start of the stretch).
     pub end: u64,
     pub torn: bool,
@@ -64,6 +66,12 @@ pub(crate) fn scan(bytes: &[u8], offset: u64, sealed: bool, keys: &ArchiveKeys) 
                     batch: *batch,
                 });
                 found.end = offset + at as u64;
+            }
+            Next::Loss(loss) => {
+                let loss = loss.moved_to(here);
+                at = (loss.end - offset) as usize;
+                found.end = loss.end;
+                found.losses.push(loss);
             }
             next @ (Next::Incomplete | Next::Broken { .. }) => {
                 let (broken, reason) = match next {

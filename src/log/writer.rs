@@ -284,6 +284,7 @@ impl LogWriter {
             first_seq: cursor.head.seq + 1,
             sealed: None,
             packed: false,
+            repaired: false,
         });
         let next = Manifest {
             generation: manifest.generation + 1,

@@ -6,7 +6,7 @@
 
 mod objects;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::archive::{Archive, ChangeCache, Fault, LayoutCache, ObjectReader};
 use crate::commit::ArchiveKeys;
@@ -16,8 +16,10 @@ use crate::index::{
     Catalog, IndexError, Recent, SqliteIndex, VersionRow, rows_of_batch, rows_of_orphans,
 };
 use crate::log::cursor::{Cursor, Event, Progress};
+use crate::log::loss::LossRecord;
 use crate::log::reader::segment_file;
 use crate::log::scan::PlacedBatch;
+use crate::revision::Spec;
 
 /// Checking begins again where segments were packed meanwhile, but not more often than this.
 const MAX_REPACKED: usize = 3;
@@ -46,6 +48,19 @@ pub struct Report {
     pub head: CommitId,
     /// What is wrong, in the order of the log.
     pub findings: Vec<Finding>,
+    /// What is gone, as an earlier [`repair`](crate::repair) has noted. That is no finding: nothing more is wrong.
+    pub losses: Vec<Loss>,
+}
+
+/// What an earlier [`repair`](crate::repair) has noted as gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// When it was noted: microseconds since the Unix epoch.
+    pub noted: i64,
+    /// The numbers of the first and the last of the commits that are gone, where any are.
+    pub commits: Option<(u64, u64)>,
+    /// The versions that cannot be loaded, by path.
+    pub versions: Vec<(String, u64)>,
 }
 
 /// One thing that is wrong.
@@ -119,6 +134,7 @@ fn verify_once(archive: &Archive, options: &VerifyOptions<'_>) -> Result<(u64, R
         checker.read_objects()?;
     }
     checker.name_lost_versions()?;
+    checker.leave_out_what_is_noted();
     checker.compare_index();
     checker.look_for_head();
     Ok((checker.cursor.manifest.repacked, checker.report()))
@@ -134,6 +150,7 @@ struct Checker<'a> {
     objects: u64,
     saw_head: bool,
     findings: Vec<Finding>,
+    losses: Vec<Loss>,
     /// For each finding of lost commits: which.
     lost: Vec<(usize, (u64, u64))>,
     names: Names,
@@ -161,6 +178,7 @@ impl<'a> Checker<'a> {
             objects: 0,
             saw_head: options.head == Some(start),
             findings: Vec::new(),
+            losses: Vec::new(),
             lost: Vec::new(),
             names: Names::default(),
             layouts: LayoutCache::default(),
@@ -176,6 +194,7 @@ impl<'a> Checker<'a> {
         let Checker {
             cursor,
             findings,
+            losses,
             lost,
             saw_head,
             commits,
@@ -201,6 +220,14 @@ impl<'a> Checker<'a> {
                         let keys = engine.reader.keys();
                         findings.extend(names.check(segment, &placed, keys));
                         insert(rows_of_batch(segment, &placed, keys)).map_err(Fault::into_error)?;
+                    }
+                    Event::Loss { segment, loss } => {
+                        if let Some(lost) = &loss.record.commits {
+                            *saw_head |= options.head == Some(lost.id);
+                            insert(rows_of_orphans(lost.first, segment, &loss.orphans))
+                                .map_err(Fault::into_error)?;
+                        }
+                        losses.push(Loss::new(loss.record));
                     }
                     Event::Damage {
                         segment,
@@ -309,6 +336,29 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
+    /// An object that cannot be read is no news where every version that needs it is noted as lost.
+    fn leave_out_what_is_noted(&mut self) {
+        // What was noted may have been saved again since.
+        let archive = self.archive;
+        let loads = |(path, version): &(String, u64)| {
+            let found = archive.resolve(path, &Spec::Number(*version));
+            found.is_ok_and(|found| archive.load(&found).is_ok())
+        };
+        for loss in &mut self.losses {
+            loss.versions
+                .retain(|version| self.options.quick || !loads(version));
+        }
+        let noted: HashSet<&(String, u64)> =
+            self.losses.iter().flat_map(|loss| &loss.versions).collect();
+        self.findings.retain_mut(|finding| {
+            if finding.kind != FindingKind::DamagedObject || finding.affects.is_empty() {
+                return true;
+            }
+            finding.affects.retain(|version| !noted.contains(version));
+            !finding.affects.is_empty()
+        });
+    }
+
     /// Does the index say what the log says?
     fn compare_index(&mut self) {
         let engine = &self.archive.engine;
@@ -376,6 +426,21 @@ impl<'a> Checker<'a> {
             objects: self.objects,
             head: self.cursor.head.commit,
             findings: self.findings,
+            losses: self.losses,
+        }
+    }
+}
+
+impl Loss {
+    fn new(record: LossRecord) -> Loss {
+        let versions = record.versions.into_iter().flat_map(|(path, numbers)| {
+            let named = move |number| (path.clone(), number);
+            numbers.into_iter().map(named)
+        });
+        Loss {
+            noted: record.noted,
+            commits: record.commits.map(|lost| (lost.first, lost.last)),
+            versions: versions.collect(),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::archive::{Archive, ContentCache, Fault, ObjectAt, ObjectReader, doubt
 use crate::commit::{LayoutAt, SourceForm};
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
+use crate::log::delta::FrameError;
 use crate::log::reader::{BatchPlace, segment_file};
 
 /// A record that is at fault.
@@ -87,12 +88,21 @@ impl Checker<'_> {
         for ((segment, offset), damaged) in faults {
             let mut affects = damaged.versions;
             for id in damaged.objects {
+                // Stored again since, by who saved the same content.
+                let again = self.ask(|objects| objects.find_whole(&id, None));
+                if again.map_err(Fault::into_error)?.is_some() {
+                    continue;
+                }
                 for row in self
                     .ask(|objects| objects.versions_with(&id))
                     .map_err(Fault::into_error)?
                 {
                     affects.insert((row.path, row.version));
                 }
+            }
+            // Of what a repair has taken note of nothing is new.
+            if affects.is_empty() && self.is_noted(&damaged.message) {
+                continue;
             }
             self.findings.push(Finding {
                 kind: FindingKind::DamagedObject,
@@ -170,8 +180,15 @@ impl Checker<'_> {
                 .ask(|objects| objects.any(&needs.document.id, cache))
                 .ok()?,
         };
-        self.ask(|objects| objects.laid_out(&canonical, needs.nan, laid_out, seq))
+        let path = self.path_of(seq, needs.number).ok()?;
+        self.ask(|objects| objects.laid_out(&canonical, needs.nan, laid_out, (seq, &path)))
             .err()
+    }
+
+    /// Is this the fault of what has a mark of loss in its place, or is in no place where a repair has noted losses?
+    fn is_noted(&self, message: &str) -> bool {
+        message == FrameError::Lost.to_string()
+            || (!self.losses.is_empty() && message.starts_with("no record of object"))
     }
 
     fn path_of(&self, seq: u64, number: u64) -> Result<String> {
@@ -191,10 +208,18 @@ fn damaged_by(faults: &mut Faults, fault: Fault, place: BatchPlace) -> Result<&m
             ));
         }
     };
-    // What is nowhere in the log has no place but that of who needs it.
+    // What is nowhere in the log has no place but that of who was the first to need it.
     let at = match corruption.offset {
         Some(offset) => (corruption.file, offset),
-        None => (segment_file(place.segment), place.offset),
+        None => {
+            let known = faults
+                .iter()
+                .find(|(_, damaged)| damaged.message == corruption.message);
+            match known {
+                Some((at, _)) => at.clone(),
+                None => (segment_file(place.segment), place.offset),
+            }
+        }
     };
     Ok(faults.entry(at).or_insert_with(|| Damaged {
         message: corruption.message,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Workspace;
+use crate::archive::Version;
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::storage::files::{self, Kind};
@@ -54,14 +55,22 @@ impl Workspace {
         })
     }
 
-    /// Does a version of this path have exactly these bytes? Where the archive cannot tell, the answer is no, and the
-    /// content will be kept once more.
+    /// Can exactly these bytes be loaded from a version of this path? Where the archive cannot tell, or the version is
+    /// damaged, the answer is no, and the content will be kept once more.
     fn has_bytes(&self, path: &str, bytes: &[u8]) -> bool {
-        self.newest_has_bytes(path, bytes).unwrap_or(false)
+        let loads = |version: &Version| {
+            let loaded = self.archive.load(version);
+            loaded.is_ok_and(|loaded| loaded.source() == bytes)
+        };
+        let id = ObjectId::of(bytes);
+        let newest = self.archive.newest(path).ok().flatten();
+        let newest = newest.filter(|v| !v.is_deleted() && v.may_have_source(&id));
+        newest.is_some_and(|newest| loads(&newest))
             || self.archive.identify(bytes).is_ok_and(|matches| {
-                matches
+                let mut same = matches
                     .iter()
-                    .any(|found| found.same_bytes && found.version.path == path)
+                    .filter(|found| found.same_bytes && found.version.path == path);
+                same.any(|found| loads(&found.version))
             })
     }
 

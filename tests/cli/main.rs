@@ -6,6 +6,7 @@ mod errors;
 mod history;
 mod output;
 mod place;
+mod repair;
 mod save;
 mod shapes;
 mod support;

@@ -143,6 +143,7 @@ fn help_lists_the_commands() {
         "hash",
         "reindex",
         "compact",
+        "repair",
         "completions",
         "help",
     ];

@@ -125,6 +125,11 @@ impl<'a> Packing<'a> {
                 Some(damage.offset),
                 format!("{}; run `backstory verify`", damage.reason),
             )),
+            Event::Loss { segment, loss } => Err(Error::corrupt(
+                segment_file(segment),
+                Some(loss.offset),
+                "what is lost has no place in a packed segment",
+            )),
         })
     }
 
@@ -143,6 +148,7 @@ impl<'a> Packing<'a> {
                 last_commit: self.last_commit,
             }),
             packed: true,
+            repaired: false,
         };
         self.compare(&entry)?;
         Ok((entry, self.commits))

@@ -8,35 +8,44 @@ const MAX_TOGETHER: u64 = 256 << 20;
 /// Rows of segments that follow each other, each to become one.
 ///
 /// Plain ones are packed, and with them those packed ones in front that are no longer than all behind them: so each
-/// commit is packed anew only a few times however often this is done.
+/// commit is packed anew only a few times however often this is done. What `repair` has made stays as it is: packed
+/// segments have no place for what is lost.
 pub(super) fn plan(manifest: &Manifest) -> Vec<Vec<SegmentEntry>> {
     let sealed: Vec<(&SegmentEntry, u64)> = manifest
         .segments
         .iter()
         .filter_map(|entry| Some((entry, entry.sealed.as_ref()?.len)))
         .collect();
-    let Some(mut start) = sealed.iter().position(|(entry, _)| !entry.packed) else {
+    let plain = |entry: &SegmentEntry| !entry.packed && !entry.repaired;
+    let Some(mut start) = sealed.iter().position(|(entry, _)| plain(entry)) else {
         return Vec::new();
     };
     let mut total: u64 = sealed[start..].iter().map(|(_, len)| *len).sum();
-    while let Some((_, len)) = start.checked_sub(1).map(|before| sealed[before])
+    while let Some((entry, len)) = start.checked_sub(1).map(|before| sealed[before])
         && len <= total
+        && !entry.repaired
     {
         total += len;
         start -= 1;
     }
     let mut rows: Vec<Vec<SegmentEntry>> = Vec::new();
-    let mut together = 0;
+    let (mut together, mut apart) = (0, true);
     for (entry, len) in &sealed[start..] {
+        if entry.repaired {
+            apart = true;
+            continue;
+        }
         match rows.last_mut() {
-            Some(row) if together + len <= MAX_TOGETHER => row.push((*entry).clone()),
+            Some(row) if !apart && together + len <= MAX_TOGETHER => row.push((*entry).clone()),
             _ => {
                 rows.push(vec![(*entry).clone()]);
                 together = 0;
             }
         }
         together += len;
+        apart = false;
     }
+    rows.retain(|row| row.iter().any(plain));
     rows
 }
 
@@ -58,6 +67,7 @@ mod tests {
                     last_commit: CommitId([0; 32]),
                 }),
                 packed: *packed,
+                repaired: false,
             });
         }
         manifest.segments.push(active);
