@@ -204,7 +204,10 @@ class Archive:
         first, _, rest = (self.folder / "log" / "MANIFEST").read_bytes().partition(b"\n")
         if rest != f"{self.keyed(first).hex()}\n".encode():
             raise Wrong("the checksum of log/MANIFEST does not hold")
-        segments = json.loads(first)["segments"]
+        manifest = json.loads(first)
+        segments = manifest["segments"]
+        if manifest.get("required"):
+            raise Unsupported(f"the archive needs {manifest['required']}, which this reader lacks")
         for segment, following in zip(segments, [*segments[1:], None]):
             name = f"{segment['number']:08}.seg"
             file = self.folder / "log" / name

@@ -88,6 +88,22 @@ impl Queue {
     }
 }
 
+/// What a group has staged is kept for the next deltas. Unless it comes to be on disk, whatever ends the group, it is
+/// forgotten: other objects will have these places.
+struct Staging<'a> {
+    engine: &'a Engine,
+    from: u64,
+    on_disk: bool,
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        if !self.on_disk {
+            self.engine.forget_objects_from(self.from);
+        }
+    }
+}
+
 /// One group's turn. It ends whatever happens in it: a thread that panics must not keep the others waiting.
 struct Turn<'a>(&'a Queue);
 
@@ -484,6 +500,11 @@ impl Engine {
         let (before, head, rows, len) = {
             let view = self.view();
             let cursor = view.cursor.clone();
+            let mut staging = Staging {
+                engine: self,
+                from: cursor.head.seq + 1,
+                on_disk: false,
+            };
             let question = Question::new(&self.index);
             let mut transaction = Transaction {
                 engine: self,
@@ -520,9 +541,9 @@ impl Engine {
                 Ok(())
             };
             if let Err(failed) = synced {
-                self.forget_objects_from(cursor.head.seq + 1);
                 return Err(Box::new(move || failed.error()));
             }
+            staging.on_disk = true;
             writer.leave_note_if_short(&*lock);
             (cursor, head, rows, bytes.len() as u64)
         };

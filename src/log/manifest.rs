@@ -9,6 +9,9 @@ use super::format::{LOG_FOLDER, SEGMENT_SUFFIX};
 use crate::commit::ArchiveKeys;
 use crate::id::CommitId;
 
+/// Why a list cannot be read that asks for something this program does not have.
+pub(crate) const UNKNOWN_FEATURE: &str = "this archive needs a feature that this program lacks";
+
 /// A segment, as MANIFEST lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentEntry {
@@ -111,6 +114,11 @@ impl Manifest {
             return Err("wrong checksum");
         }
         let value: Value = serde_json::from_slice(line).map_err(|_| "it is not JSON")?;
+        match &value["required"] {
+            Value::Null => {}
+            Value::Array(features) if features.is_empty() => {}
+            _ => return Err(UNKNOWN_FEATURE),
+        }
         let segments = value["segments"].as_array().ok_or("it has no segments")?;
         let segments: Vec<SegmentEntry> = segments
             .iter()
@@ -171,6 +179,25 @@ fn checksum(line: &[u8], keys: &ArchiveKeys) -> String {
 mod tests {
     use super::*;
     use crate::id::ArchiveId;
+
+    #[test]
+    fn features_that_are_not_known_are_refused() {
+        let keys = ArchiveKeys::new(ArchiveId([7; 16]));
+        let with = |required: &str| {
+            let text = String::from_utf8(Manifest::first().encode(&keys)).unwrap();
+            let (line, _) = text.split_once('\n').unwrap();
+            let line = line.replace(
+                "\"segments\"",
+                &format!("\"required\":{required},\"segments\""),
+            );
+            let sum = checksum(line.as_bytes(), &keys);
+            Manifest::decode(format!("{line}\n{sum}\n").as_bytes(), &keys)
+        };
+        assert_eq!(with("[]"), Ok(Manifest::first()));
+        for required in ["[\"sealed\"]", "\"sealed\"", "{}"] {
+            assert_eq!(with(required), Err(UNKNOWN_FEATURE));
+        }
+    }
 
     #[test]
     fn every_changed_byte_is_noticed() {

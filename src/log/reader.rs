@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::batch::all_changes;
 use super::format::*;
-use super::manifest::{Manifest, segment_name};
+use super::manifest::{Manifest, UNKNOWN_FEATURE, segment_name};
 use super::packed::{BlockCache, CommitBlock, PackedChange, PackedChangeBlock, join_changes};
 use super::record::*;
 use crate::commit::ArchiveKeys;
@@ -151,8 +151,10 @@ impl LogReader {
             .storage
             .read(&name)
             .map_err(|e| Error::io(format!("read {name}"), e))?;
-        let manifest = Manifest::decode(&bytes, &self.keys)
-            .map_err(|reason| Error::corrupt(name, None, reason))?;
+        let manifest = Manifest::decode(&bytes, &self.keys).map_err(|reason| match reason {
+            UNKNOWN_FEATURE => Error::Unsupported(UNKNOWN_FEATURE.to_owned()),
+            reason => Error::corrupt(name, None, reason),
+        })?;
         let packed = manifest.segments.iter().filter(|segment| segment.packed);
         self.packed
             .lock()

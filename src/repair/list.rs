@@ -8,7 +8,7 @@ use crate::commit::{ArchiveKeys, identity_hash};
 use crate::error::{Error, Result};
 use crate::id::CommitId;
 use crate::log::format::*;
-use crate::log::manifest::{Manifest, Sealed, SegmentEntry, segment_name};
+use crate::log::manifest::{Manifest, Sealed, SegmentEntry, UNKNOWN_FEATURE, segment_name};
 use crate::log::packed::walk;
 use crate::log::reader::segment_file;
 use crate::log::record::read_frame;
@@ -48,10 +48,10 @@ pub(super) fn mend(storage: &dyn Storage) -> Result<Vec<Step>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Error::io(format!("read {name}"), error)),
     };
-    if let Some(bytes) = &stands
-        && Manifest::decode(bytes, &keys).is_ok()
-    {
-        return Ok(Vec::new());
+    match stands.as_ref().map(|bytes| Manifest::decode(bytes, &keys)) {
+        Some(Ok(_)) => return Ok(Vec::new()),
+        Some(Err(UNKNOWN_FEATURE)) => return Err(Error::Unsupported(UNKNOWN_FEATURE.to_owned())),
+        _ => {}
     }
     let found = find(storage, &identity, &keys)?;
     let mut segments = chain(&found, identity_hash(&identity));
