@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shlex
 import subprocess
@@ -25,6 +26,8 @@ class Workload:
     commands: str
     faults: list[str] = field(default_factory=list)
     """Faults to inject, each into a recording of its own."""
+    home: str = "."
+    """Where below the root the archive is."""
 
 
 def three_versions(place: Place) -> None:
@@ -83,7 +86,9 @@ WORKLOADS = [
     Workload("save-many", several_files,
              "$B save config.json metrics.json sensors --json --meta count=3", SYNC_FAULTS[:1] + WRITE_FAULTS[:1]),
     Workload("save-new", lambda place: place.write("config.json", document("config.json", 0)),
-             f"$B save config.json --json ; {SAVE_AS}", ["fsync:error=EIO:when=1", *SYNC_FAULTS[:1]]),
+             f"$B save config.json --json ; {SAVE_AS}", ["fsync:error=EIO:when=2", *SYNC_FAULTS[:1]]),
+    Workload("init-deep", lambda place: None, "$B init lab/north --quiet ; $B --archive lab/north save $I/config-3.json --as config.json --json",
+             home="lab/north"),
     Workload("jsonl", three_versions, JSONL.format(batch=1), [*SYNC_FAULTS, *WRITE_FAULTS]),
     Workload("jsonl-3", three_versions, JSONL.format(batch=3), SYNC_FAULTS),
     Workload("rollover", short_segments, JSONL.format(batch=2), [*SYNC_FAULTS, *WRITE_FAULTS, "rename:error=EIO:when=1"]),
@@ -116,7 +121,9 @@ def run(part: Part) -> None:
     for workload in chosen:
         part.count("workloads")
         crash(part, simulator, workload, None)
-        faults = workload.faults if settings.long else workload.faults[: settings.amount(0, 2, 99)]
+        # By default one of its faults: which, is the seed's choice.
+        faults = random.Random(f"{settings.seed} {workload.name}").sample(workload.faults, len(workload.faults))
+        faults = faults[: settings.amount(0, 1, 99)]
         for fault in faults:
             part.count("faults")
             crash(part, simulator, workload, fault)
@@ -139,7 +146,7 @@ def inbox(folder: Path) -> Path:
 def facts(place: Place, texts: Path, exact: bool, before: dict[str, bytes]) -> dict[str, Any]:
     """What a state after a crash is held against: the history that the whole workload has made."""
     known: dict[str, list[str]] = {}
-    rows = place.rows()
+    rows = place.rows() if (place.root / ARCHIVE).exists() else []
     for row in rows:
         if row["id"]:
             loaded = place.must("load", f"{row['path']}@{row['version']}").out
@@ -188,17 +195,17 @@ def crash(part: Part, simulator: Path, workload: Workload, fault: str | None) ->
         part.fail(f"{label}: the recording failed: {done.stdout[-600:]}{done.stderr[-300:]}", place.root)
         return
     try:
-        ground.write_text(json.dumps(facts(place, texts, fault is None, before)))
+        ground.write_text(json.dumps(facts(Place(place.binary, place.root / workload.home), texts, fault is None, before)))
     except RuntimeError as error:
         part.fail(f"{label}: after the workload: {error}", place.root)
         return
-    points, samples = settings.amount(6, 12, 0), settings.amount(1, 2, 6)
+    points, samples = settings.amount(6, 8, 0), settings.amount(1, 2, 6)
     # Crashed recoveries make many states each, so by default only some workloads have them.
     nested = settings.amount(0, int(workload.name in NESTED and not fault), 20)
     keep = settings.keep / f"crash-{re.sub('[^a-z0-9-]+', '-', label.lower())}"
     shm = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else base
-    check = f"{sys.executable} -I -S {shlex.quote(str(CHECK))} {shlex.quote(str(ground))} {{dir}} {{ack}}"
-    recover = f"cd {{dir}} && {words['$B']} save {words['$I']}/probe.json --as probe.json --json"
+    check = f"{sys.executable} -I -S {shlex.quote(str(CHECK))} {shlex.quote(str(ground))} {{dir}}/{workload.home} {{ack}}"
+    recover = f"cd {{dir}}/{workload.home} && {words['$B']} save {words['$I']}/probe.json --as probe.json --json"
     replay = [*tool, "replay", "--trace", str(trace), "--check", check, "--points", str(points), "--samples", str(samples),
               "--seed", str(settings.seed), "--scratch", str(shm / f"torture-{os.getpid()}"), "--keep", str(keep),
               "--cwd", str(place.root), "--recover", recover, "--nested", str(nested), *common,

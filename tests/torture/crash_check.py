@@ -120,6 +120,7 @@ def main() -> int:
         if not os.path.exists(os.path.join(root, ".backstory")):
             if acknowledged:
                 raise Wrong("there is no archive, though saves were acknowledged")
+            os.makedirs(root, exist_ok=True)
             must(facts, root, "init")
         rows = check_history(facts, root, acknowledged)
         check_files(facts, root, rows)

@@ -32,7 +32,7 @@ def run(part: Part) -> None:
     this = f"{sys.executable} {Path(__file__)}"
     done = subprocess.run(
         [sys.executable, str(tool), "--dir", str(root), "--runs", str(settings.amount(8, 60, 500)), "--min-ms", "120",
-         "--max-ms", "700", "--seed", str(settings.seed), "--workload", f"{this} work {settings.binary} {{dir}} {{run}}",
+         "--max-ms", "500", "--seed", str(settings.seed), "--workload", f"{this} work {settings.binary} {{dir}} {{run}}",
          "--check", f"{this} check {settings.binary} {{dir}} {{ack}}", "--stop-first"],
         capture_output=True, text=True, env=environment(), timeout=3600,
     )
