@@ -197,7 +197,12 @@ fn a_layout_that_is_lost_is_told_once_for_all_who_need_it() {
         let found = source(&archive, "some/path", n);
         // Version 32 names the layout itself, and its object is whole.
         match n < 32 {
-            true => assert!(found.unwrap_err().is_corrupt(), "{n}"),
+            true => {
+                let error = found.unwrap_err();
+                assert!(error.is_corrupt(), "{n}");
+                // Commit 1 is lost from the log; the index is not to blame.
+                assert!(!error.to_string().contains("index"), "{n}: {error}");
+            }
             false => assert_eq!(found.unwrap(), wide(n).into_bytes()),
         }
     }

@@ -183,7 +183,7 @@ impl ObjectReader<'_> {
                 "commit {}, which brought the layout of a source, is lost",
                 at.seq
             );
-            return Err(doubt(message));
+            return Err(Fault::Doubt(Error::corrupt("log", None, message)));
         }
         let located = self.stored_change(at.seq, at.change)?;
         match located.stored.change.layout {

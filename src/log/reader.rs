@@ -132,7 +132,10 @@ impl LogReader {
         let file = self
             .storage
             .open(&name, false)
-            .map_err(|e| Error::io(format!("read {name}"), e))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => Error::corrupt(&*name, None, "it is missing"),
+                _ => Error::io(format!("read {name}"), error),
+            })?;
         let identity = file
             .identity()
             .map_err(|e| Error::io(format!("read {name}"), e))?;
