@@ -368,6 +368,15 @@ fn segments_lost_swapped_repeated_and_foreign() {
 }
 
 #[test]
+fn a_list_of_segments_that_is_missing_is_damage() {
+    let sample = sample();
+    let mut files = sample.files.clone();
+    files.remove("log/MANIFEST").unwrap();
+    let error = Archive::open_on(storage_of(&files)).unwrap_err();
+    assert!(error.is_corrupt(), "{error}");
+}
+
+#[test]
 fn saving_behind_damage_keeps_everything() {
     let sample = sample();
     for (at, (name, start, end, _)) in sample.batches.iter().enumerate() {

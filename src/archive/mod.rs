@@ -17,7 +17,7 @@ mod version;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub use edit::Edit;
 pub(crate) use engine::{Engine, Fault, mark_of};
 pub use history::{History, HistoryQuery};
 pub(crate) use objects::{
-    ChangeCache, Content, ContentCache, Encoded, ObjectAt, ObjectReader, doubt,
+    ChangeCache, Content, ContentCache, Encoded, ObjectAt, ObjectReader, gone,
 };
 pub use query::{Loaded, LoadedDocument};
 pub use restore::{Restored, Rollback, Undo};
@@ -242,12 +242,20 @@ fn make(dir: &Path) -> Result<()> {
     })
 }
 
+/// Microseconds since the Unix epoch, now; 0 where the clock stands before it.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    })
+}
+
 /// Writes the files of a new archive.
 fn fill(storage: &dyn Storage) -> std::io::Result<()> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(std::io::Error::other)?;
     let id = ArchiveId(id);
-    let created = crate::time::format_utc(chrono::Utc::now().timestamp_micros());
+    let created = crate::time::format_utc(now());
     // serde_json sorts the members: this is the canonical form.
     let identity = json!({
         "archive": id.to_string(),

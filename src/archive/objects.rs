@@ -379,7 +379,7 @@ impl<'a> ObjectReader<'a> {
             return Ok(at);
         }
         self.find_orphan(id)?
-            .ok_or_else(|| doubt(format!("no record of object {id}")))
+            .ok_or_else(|| gone(format!("no record of object {id}")))
     }
 
     /// An object with this id among those whose commit record is lost: only their content tells them.
@@ -403,7 +403,7 @@ impl<'a> ObjectReader<'a> {
     fn place(&self, at: ObjectAt) -> Result<RecordPlace, Fault> {
         let row = self.catalog.object(at.seq, at.ordinal)?;
         row.ok_or_else(|| {
-            doubt(format!(
+            gone(format!(
                 "no record of object {} of commit {}",
                 at.ordinal, at.seq
             ))
@@ -699,7 +699,7 @@ impl<'a> ObjectReader<'a> {
             Some(at) => Some(at),
             None => self.find_orphan(id)?,
         };
-        let at = at.ok_or_else(|| doubt(format!("no record of object {id}")))?;
+        let at = at.ok_or_else(|| gone(format!("no record of object {id}")))?;
         let read = self.content(at, &mut |at| cache.get(at));
         if let Ok((content, _)) = &read
             && ObjectId::of(&content.bytes) == *id
@@ -858,6 +858,11 @@ fn mentions(located: &LocatedChange, id: &ObjectId) -> bool {
     let stored = &located.stored;
     let object = stored.change.content.map(|content| content.object);
     object == Some(*id) || stored.second() == Some(*id)
+}
+
+/// The log does not hold what it should, as far as the index knows.
+pub(crate) fn gone(message: String) -> Fault {
+    Fault::Doubt(Error::corrupt(LOG_FOLDER, None, message))
 }
 
 pub(crate) fn doubt(message: String) -> Fault {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Archive;
 use super::engine::Fault;
 use super::history::PAGE;
-use super::objects::{ObjectReader, doubt};
+use super::objects::{ObjectReader, doubt, gone};
 use super::version::*;
 use crate::canon::{self, Form, NanMode};
 use crate::commit::{Fields, Op, SourceForm};
@@ -505,7 +505,7 @@ impl Archive {
         }
         match catalog.commit(seq)? {
             Some(row) if row.record_len > 0 => Ok(self.engine.reader.commit(row.place())?.id()),
-            _ => Err(doubt(format!("no record of commit {seq}"))),
+            _ => Err(gone(format!("no record of commit {seq}"))),
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::engine::Fault;
-use super::objects::{ContentCache, ObjectAt, ObjectReader, doubt};
+use super::objects::{ContentCache, ObjectAt, ObjectReader, doubt, gone};
 use super::transaction::{NewObject, Newest};
 use crate::commit::{Content, LayoutAt, SourceForm};
 use crate::error::Error;
@@ -264,7 +264,7 @@ impl ObjectReader<'_> {
                 "commit {}, which brought the layout of a source, is lost",
                 at.seq
             );
-            return Err(doubt(message));
+            return Err(gone(message));
         }
         let located = self.stored_change(at.seq, at.change)?;
         match located.stored.change.layout {

@@ -519,7 +519,7 @@ impl Engine {
                 staged: HashMap::new(),
                 head: cursor.head,
                 unsynced: writer.unsynced(&cursor),
-                now: chrono::Utc::now().timestamp_micros(),
+                now: super::now(),
             };
             for job in jobs.iter_mut() {
                 job.run(&mut transaction);

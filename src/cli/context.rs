@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::arguments::Globals;
 use super::environment::Environment;
@@ -11,7 +10,7 @@ use super::failure::Failure;
 use super::json::Object;
 use super::output::{Output, style};
 use super::text::{quote, short, visible};
-use crate::archive::{Archive, Change, OpenOptions, Status};
+use crate::archive::{self, Archive, Change, OpenOptions, Status};
 use crate::revision;
 use crate::storage::files;
 use crate::workspace::{self, Place, Workspace, find_archive, place_for, start_folder};
@@ -128,11 +127,7 @@ impl Context {
 
     /// Microseconds since the Unix epoch, now.
     pub fn now(&self) -> i64 {
-        let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => since.as_micros(),
-            Err(_) => 0,
-        };
-        i64::try_from(micros).unwrap_or(i64::MAX)
+        archive::now()
     }
 
     /// Now, to the second: part of the names of files that are moved aside.

@@ -151,16 +151,29 @@ fn keep_owner(path: &Path, old: &fs::Metadata) {
 #[cfg(not(unix))]
 fn keep_owner(_path: &Path, _old: &fs::Metadata) {}
 
-/// Makes a folder and what is missing above it.
+/// Makes a folder and what is missing above it. Their names are on disk when this returns, so that what is moved into
+/// the folder cannot get lost with it.
 ///
 /// # Errors
 /// What the system said.
 pub fn create_folder(folder: &Path) -> Result<()> {
-    if is_folder(folder) {
+    create_folders(folder)
+        .map_err(|error| Error::io(format!("make the folder {}", folder.display()), error))
+}
+
+pub(super) fn create_folders(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !is_folder(folder))
+        .collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    fs::create_dir_all(folder)
-        .map_err(|error| Error::io(format!("make the folder {}", folder.display()), error))
+    fs::create_dir_all(folder)?;
+    missing
+        .iter()
+        .rev()
+        .try_for_each(|made| sync_folder(parent(made)))
 }
 
 /// Moves a file out of the way, to `FILE.unsaved-<stamp>` in its own folder, and returns the new name. A name that

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::{FileIdentity, Storage, StorageFile, StorageLock};
+use super::{FileIdentity, Storage, StorageFile, StorageLock, files};
 
 const LOCK: &str = "lock";
 
@@ -54,7 +54,7 @@ impl LocalStorage {
         if fs::symlink_metadata(folder).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        fs::create_dir_all(parent)?;
+        files::create_folders(parent)?;
         let temporary = tempfile::Builder::new()
             .prefix(".backstory-new-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Checker, Finding, FindingKind};
-use crate::archive::{Archive, ContentCache, Fault, ObjectAt, ObjectReader, doubt};
+use crate::archive::{Archive, ContentCache, Fault, ObjectAt, ObjectReader, gone};
 use crate::commit::{LayoutAt, SourceForm};
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
@@ -138,7 +138,7 @@ impl Checker<'_> {
         }
         let read = self.ask(|objects| {
             let Some(at) = needed.at else {
-                return Err(doubt(format!("no record of object {id}")));
+                return Err(gone(format!("no record of object {id}")));
             };
             let (content, _) = objects.content(at, &mut |at| cache.get(at))?;
             if ObjectId::of(&content.bytes) == id {

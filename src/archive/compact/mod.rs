@@ -182,8 +182,10 @@ impl Engine {
     fn new_packed(&self) -> Result<NewSegment> {
         let _lock = self.lock_for_compact()?;
         let (manifest, _) = self.reader.manifest()?;
-        let failed = |error| Error::io("begin a packed segment", error);
-        let names = self.storage.list(LOG_FOLDER).map_err(failed)?;
+        let names = self
+            .storage
+            .list(LOG_FOLDER)
+            .map_err(|error| Error::io("list log", error))?;
         let number = names
             .iter()
             .filter_map(|name| name.strip_suffix(SEGMENT_SUFFIX)?.parse::<u64>().ok())
@@ -191,7 +193,9 @@ impl Engine {
             .max()
             .unwrap_or(0)
             + 1;
-        let file = self.storage.create(&segment_file(number)).map_err(failed)?;
+        let name = segment_file(number);
+        let failed = |error| Error::io(format!("begin {name}"), error);
+        let file = self.storage.create(&name).map_err(failed)?;
         let identity = file.identity().map_err(failed)?;
         self.reader.note_packed(number);
         Ok(NewSegment {
@@ -223,7 +227,7 @@ impl Engine {
 
     /// Puts the new segments in the place of those that they were made of, and removes these.
     fn switch(&self, made: &[Made<'_>]) -> Result<()> {
-        let failed = |error| Error::io("put packed segments in place", error);
+        let failed = |error| Error::io("put packed segments in place in log/MANIFEST", error);
         let lock = self.lock_for_compact()?;
         self.storage.sync_dir(LOG_FOLDER).map_err(failed)?;
         let (mut manifest, _) = self.reader.manifest()?;
