@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use backstory::{Archive, Document, Status};
+use backstory::{Archive, Document, ErrorKind, Status};
 
-use super::disk::{Disk, Op, Recording, Shared};
-use super::history::{Commit, Found, Marks, check};
+use super::disk::{Disk, Op, Recording, Shared, folder_of};
+use super::history::{Commit, Found, Marks, Verify, check};
 use super::loss::tears;
 use super::power::{self, Limits, Model, Random};
 
@@ -25,16 +25,16 @@ impl Effort {
         let torture = torture().is_some();
         let times = if torture { 12 } else { 1 };
         let limits = Limits {
-            states: 10 * times,
+            states: 8 * times,
             names: 8 * times,
             contents: 16 * times,
             notes: if torture { 6 } else { 1 },
         };
         Effort {
             limits,
-            again: if torture { 6 } else { 60 },
+            again: if torture { 6 } else { 120 },
             limits_again: Limits {
-                states: if torture { 8 } else { 3 },
+                states: if torture { 8 } else { 2 },
                 notes: 0,
                 ..limits
             },
@@ -53,10 +53,15 @@ pub fn marks(ops: &[Op]) -> Marks {
     let mut marks = Marks::default();
     for op in ops {
         match op {
-            Op::Begin(number) => marks.begun.insert(*number),
-            Op::Acknowledge(number) => marks.acknowledged.insert(*number),
-            _ => false,
-        };
+            Op::Made => marks.made = true,
+            Op::Begin(number) => {
+                marks.begun.insert(*number);
+            }
+            Op::Acknowledge(number) => {
+                marks.acknowledged.insert(*number);
+            }
+            _ => {}
+        }
     }
     marks
 }
@@ -68,6 +73,28 @@ enum Crash {
     /// Killed, and what was not synced was then lost by the system while its cache still shows it.
     KilledAndNotWritten,
     Power(Model),
+}
+
+/// Is there a file or a name that no sync has covered?
+fn has_unsynced(ops: &[Op]) -> bool {
+    ops.iter().enumerate().any(|(at, op)| {
+        let mut behind = ops[at..].iter();
+        match op {
+            Op::Write { inode, .. } | Op::SetLen { inode, .. } => {
+                let (inode, ok) = (*inode, true);
+                !behind.any(|op| *op == Op::Sync { inode, ok })
+            }
+            _ => op.name().is_some_and(|name| {
+                let (folder, ok) = (folder_of(name).to_owned(), true);
+                !behind.any(|op| {
+                    *op == Op::SyncDir {
+                        folder: folder.clone(),
+                        ok,
+                    }
+                })
+            }),
+        }
+    })
 }
 
 /// How many different states were checked.
@@ -162,11 +189,9 @@ impl Explorer {
                 self.random = random;
                 for (image, lost) in images {
                     let crash = Crash::Power(model);
-                    let disk = Disk::new(image);
+                    let disk = Disk::with(image);
                     // What is known goes with the disk.
-                    marks.begun.iter().for_each(|n| disk.0.mark(Op::Begin(*n)));
-                    let known = marks.acknowledged.iter();
-                    known.for_each(|n| disk.0.mark(Op::Acknowledge(*n)));
+                    marks.ops().for_each(|op| disk.0.mark(op));
                     self.state(&disk, crash, commits, depth)
                         .map_err(|error| explain(&error, recording, end, crash, &lost))?;
                 }
@@ -205,15 +230,15 @@ impl Explorer {
             let mut cut = cut.clone();
             cut.ops.extend(torn);
             debug_assert_eq!(super::explore::marks(&cut.ops), *marks);
-            let disk = Disk::replay(&cut);
             for crash in [Crash::Killed, Crash::KilledAndNotWritten] {
                 if crash == Crash::KilledAndNotWritten {
+                    // The running system shows the same.
+                    if depth > 0 || !has_unsynced(&cut.ops) {
+                        continue;
+                    }
                     cut.ops.push(Op::WritebackFailed);
                 }
-                let disk = match crash {
-                    Crash::Killed => disk.clone(),
-                    _ => Disk::replay(&cut),
-                };
+                let disk = Disk::replay(&cut);
                 self.state(&disk, crash, commits, depth)
                     .map_err(|error| explain(&error, recording, end, crash, &lost))?;
             }
@@ -232,17 +257,19 @@ impl Explorer {
         let recording = disk.0.recording();
         let marks = marks(&recording.ops);
         self.met += 1;
-        let nest = depth == 0 && self.met % self.effort.again == 0;
-        // The running system shows the same whether or not it could write back.
-        let kind = match crash {
-            Crash::KilledAndNotWritten if nest => crash,
-            Crash::KilledAndNotWritten => return Ok(()),
-            Crash::Killed => crash,
+        let nest = match (depth, crash) {
+            (0, Crash::KilledAndNotWritten) => true,
+            (0, _) => self.met.is_multiple_of(self.effort.again),
+            _ => false,
+        };
+        // What the disk shows is the same under all models; what comes of it later is not.
+        let same = match crash {
             Crash::Power(_) => Crash::Power(Model::Ordered),
+            Crash::Killed | Crash::KilledAndNotWritten => crash,
         };
         let mut key = blake3::Hasher::new();
         key.update(&disk.0.image().hash());
-        key.update(format!("{marks:?} {kind:?} {depth}").as_bytes());
+        key.update(format!("{marks:?} {same:?} {depth}").as_bytes());
         if !self.seen.insert(*key.finalize().as_bytes()) {
             return Ok(());
         }
@@ -252,7 +279,12 @@ impl Explorer {
         guarded(|| recover(disk, &mut commits, &marks, again, depth))?;
         if nest {
             let after = disk.0.recording();
-            self.explore(&after, recording.ops.len(), &commits, depth + 1)?;
+            let from = match crash {
+                // What was lost unseen must not be missed once the recovery was acknowledged.
+                Crash::KilledAndNotWritten => after.ops.len(),
+                _ => recording.ops.len(),
+            };
+            self.explore(&after, from, &commits, depth + 1)?;
         }
         Ok(())
     }
@@ -266,17 +298,41 @@ fn recover(
     again: bool,
     depth: usize,
 ) -> Result<(), String> {
+    // The states of a recovery are many and much alike.
+    let (before, after) = match depth {
+        0 => (Verify::All, Verify::Quick),
+        _ => (Verify::Quick, Verify::Nothing),
+    };
     let changes = disk.0.changes();
-    let archive = Archive::open_on(disk.share()).map_err(|error| format!("opening: {error}"))?;
-    let found = check(&archive, commits, marks, false)?;
-    if disk.0.changes() != changes {
-        return Err("a reader changed something".to_owned());
+    let unchanged = || match disk.0.changes() == changes {
+        true => Ok(()),
+        false => Err("a reader changed something".to_owned()),
+    };
+    let archive = match Archive::open_on(disk.share()) {
+        Err(error) if error.kind() == ErrorKind::NoArchive && !marks.made => {
+            unchanged()?;
+            make(disk)?
+        }
+        opened => opened.map_err(|error| format!("opening: {error}"))?,
+    };
+    let found = check(&archive, commits, marks, before)?;
+    if marks.made {
+        unchanged()?;
     }
     save_on(disk, &archive, commits, &found, again, depth)?;
     let marks = super::explore::marks(&disk.0.recording().ops);
     let next = Archive::open_on(disk.share()).map_err(|error| format!("opening again: {error}"))?;
-    check(&next, commits, &marks, true).map_err(|error| format!("after the next save: {error}"))?;
+    check(&next, commits, &marks, after)
+        .map_err(|error| format!("after the next save: {error}"))?;
     Ok(())
+}
+
+/// Makes the archive that a crash left unmade.
+fn make(disk: &Shared) -> Result<Archive, String> {
+    let archive = Archive::create_on(disk.share());
+    let archive = archive.map_err(|error| format!("making it again: {error}"))?;
+    disk.0.mark(Op::Made);
+    Ok(archive)
 }
 
 /// Saves something new, or what is newest once more. With the answer all commits that the archive shows are

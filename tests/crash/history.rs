@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use backstory::verify::{VerifyOptions, verify};
 use backstory::{Archive, HistoryQuery};
 
+use super::disk::Op;
+
 /// What one commit does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
@@ -40,28 +42,50 @@ impl Commit {
     }
 }
 
-/// Which commits of a list have begun, and which were acknowledged.
+/// What the workload has begun, and was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
+    /// The archive was acknowledged.
+    pub made: bool,
     pub begun: BTreeSet<usize>,
     pub acknowledged: BTreeSet<usize>,
+}
+
+impl Marks {
+    pub fn ops(&self) -> impl Iterator<Item = Op> {
+        let begun = self.begun.iter().copied().map(Op::Begin);
+        let acknowledged = self.acknowledged.iter().copied().map(Op::Acknowledge);
+        let made = self.made.then_some(Op::Made);
+        made.into_iter().chain(begun).chain(acknowledged)
+    }
 }
 
 /// What was found: for each commit of the log which one of the list it is.
 pub type Found = Vec<usize>;
 
-/// Reads everything and compares; the archive must be whole. `quick` leaves it to the comparison to read documents.
+/// What `verify` is asked, beside reading and comparing all sources, which does check their hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    All,
+    Quick,
+    Nothing,
+}
+
+/// Reads everything and compares.
 pub fn check(
     archive: &Archive,
     commits: &[Commit],
     marks: &Marks,
-    quick: bool,
+    thorough: Verify,
 ) -> Result<Found, String> {
     let log = read(archive)?;
     let found = compare(&log, commits, marks)?;
     compare_tags(archive, commits, &found)?;
+    if thorough == Verify::Nothing {
+        return Ok(found);
+    }
     let options = VerifyOptions {
-        quick,
+        quick: thorough == Verify::Quick,
         ..VerifyOptions::default()
     };
     let report = verify(archive, &options).map_err(|error| format!("verify: {error}"))?;

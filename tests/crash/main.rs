@@ -21,6 +21,7 @@
 //! `BACKSTORY_TORTURE=1` looks at far more states and says how many; another number is another seed.
 
 mod compact;
+mod creation;
 mod disk;
 mod explore;
 mod failures;
@@ -29,4 +30,5 @@ mod loss;
 mod power;
 mod saves;
 mod segments;
+mod storage;
 mod workload;

@@ -110,7 +110,7 @@ impl<'a> Left<'a> {
                     all.for_each(|content| content.sync(false));
                 }
                 Op::Note(note) => left.notes.push(note),
-                Op::Begin(_) | Op::Acknowledge(_) => {}
+                Op::Made | Op::Begin(_) | Op::Acknowledge(_) => {}
             }
         }
         left
@@ -140,10 +140,10 @@ impl<'a> Left<'a> {
             }
             return all;
         }
-        for one in 0..unsure.len() {
+        for (one, at) in unsure.iter().enumerate() {
             all.push(fates(&mut |number| kept(number == one)));
             all.push(fates(&mut |number| kept(number != one)));
-            if matches!(self.names[unsure[one]].0, Op::Rename { .. }) {
+            if matches!(self.names[*at].0, Op::Rename { .. }) {
                 let both = |number| {
                     if number == one {
                         Fate::Both

@@ -5,7 +5,7 @@ use backstory::{Archive, Document, ErrorKind};
 
 use super::disk::{Disk, Image, Op, Recording, Shared};
 use super::explore::{Counts, Effort, Explorer, torture};
-use super::history::{Commit, check};
+use super::history::{Commit, Verify, check};
 
 pub struct Run {
     pub disk: Shared,
@@ -16,14 +16,15 @@ pub struct Run {
 impl Run {
     /// A new archive that is safely on disk. Segments take no more commits beyond so many bytes.
     pub fn begin(segment_bytes: Option<u64>) -> Run {
-        let disk = Disk::new(Image::default());
+        let disk = Disk::with(Image::default());
         Archive::create_on(disk.share()).unwrap();
         if let Some(bytes) = segment_bytes {
             let file = disk.create("settings.json").unwrap();
             let text = format!("{{\"segment_bytes\": {bytes}}}");
             file.write_all_at(text.as_bytes(), 0).unwrap();
         }
-        let disk = Disk::new(disk.0.image());
+        let disk = Disk::with(disk.0.image());
+        disk.0.mark(Op::Made);
         Run {
             archive: Archive::open_on(disk.share()).unwrap(),
             disk,
@@ -87,10 +88,10 @@ impl Run {
             commits,
         } = self;
         let marks = super::explore::marks(&disk.0.recording().ops);
-        check(&archive, &commits, &marks, false).unwrap();
+        check(&archive, &commits, &marks, Verify::All).unwrap();
         drop(archive);
         let next = Archive::open_on(disk.share()).unwrap();
-        check(&next, &commits, &marks, false).unwrap();
+        check(&next, &commits, &marks, Verify::All).unwrap();
         drop(next);
         (disk.0.recording(), commits)
     }
