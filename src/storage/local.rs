@@ -51,7 +51,7 @@ impl LocalStorage {
         if fs::symlink_metadata(folder).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        fs::create_dir_all(parent)?;
+        make_lasting(parent)?;
         let temporary = tempfile::Builder::new()
             .prefix(".backstory-new-")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
@@ -92,6 +92,21 @@ fn parent_of(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Makes a folder and those above it, and puts the names of those that were missing on disk: they lead to what will be
+/// put on disk in them.
+fn make_lasting(folder: &Path) -> io::Result<()> {
+    if fs::metadata(folder).is_ok() {
+        return Ok(());
+    }
+    let parent = parent_of(folder);
+    if parent != folder {
+        make_lasting(parent)?;
+    }
+    // Fails where something else has the name, and is content where another process was faster.
+    fs::create_dir_all(folder)?;
+    sync_folder(parent)
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
