@@ -2,6 +2,7 @@
 
 mod ahead;
 mod compact;
+mod create;
 mod edit;
 mod engine;
 mod guess;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub use compact::{CompactOptions, Compacted};
 pub use edit::Edit;
@@ -39,10 +40,9 @@ use crate::error::{Error, Result};
 use crate::id::ArchiveId;
 use crate::index::Binding;
 use crate::log::format::*;
-use crate::log::manifest::Manifest;
-use crate::log::reader::{LogReader, segment_file};
-use crate::log::writer::segment_header;
+use crate::log::reader::LogReader;
 use crate::storage::{LocalStorage, MemoryStorage, Storage};
+use create::{fill, make};
 use engine::EngineParts;
 
 /// Where the index is kept.
@@ -168,12 +168,27 @@ impl Archive {
     }
 
     /// Makes an archive on any storage.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where there is one, or a log without its `archive.json`.
     pub fn create_on(storage: Arc<dyn Storage>) -> Result<Archive> {
-        fill(&*storage).map_err(|error| Error::io("make an archive", error))?;
+        let options = OpenOptions::default();
+        // Of two that make it at once the second finds what the first has made.
+        let lock = storage.lock(options.wait);
+        let lock = lock.map_err(|error| Error::io("lock the archive", error))?;
+        let lock = lock.ok_or(Error::Busy(options.wait.as_secs_f64()))?;
+        fill(&*storage).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::AlreadyExists("this storage".to_owned()),
+            _ => Error::io("make an archive", error),
+        })?;
+        drop(lock);
         Archive::open_on(storage)
     }
 
     /// Opens the archive on any storage; its index is in memory.
+    ///
+    /// # Errors
+    /// As [`Archive::open`]. An archive whose making was never finished is none.
     pub fn open_on(storage: Arc<dyn Storage>) -> Result<Archive> {
         open_storage(
             storage,
@@ -231,59 +246,12 @@ impl Archive {
     }
 }
 
-/// Makes the files of an archive below `dir`, all of them or none.
-fn make(dir: &Path) -> Result<()> {
-    let folder = dir.join(ARCHIVE_FOLDER);
-    LocalStorage::create_whole(&folder, |storage| fill(storage)).map_err(|error| {
-        match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Error::AlreadyExists(dir.display().to_string()),
-            _ => Error::io(format!("make {}", folder.display()), error),
-        }
-    })
-}
-
 /// Microseconds since the Unix epoch, now; 0 where the clock stands before it.
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     })
-}
-
-/// Writes the files of a new archive.
-fn fill(storage: &dyn Storage) -> std::io::Result<()> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(std::io::Error::other)?;
-    let id = ArchiveId(id);
-    let created = crate::time::format_utc(now());
-    // serde_json sorts the members: this is the canonical form.
-    let identity = json!({
-        "archive": id.to_string(),
-        "created": created,
-        "format": FORMAT,
-        "name": FORMAT_NAME,
-        "required": [],
-    })
-    .to_string()
-    .into_bytes();
-    let keys = ArchiveKeys::new(id);
-    let write = |name: &str, bytes: &[u8]| -> std::io::Result<()> {
-        let file = storage.create(name)?;
-        file.write_all_at(bytes, 0)?;
-        file.sync_data()
-    };
-    storage.create_dir(LOG_FOLDER)?;
-    let mut line = identity.clone();
-    line.push(b'\n');
-    write(IDENTITY_FILE, &line)?;
-    let header = segment_header(&identity, &keys);
-    write(&segment_file(1), &header)?;
-    write(
-        &format!("{LOG_FOLDER}/{MANIFEST_FILE}"),
-        &Manifest::first().encode(&keys),
-    )?;
-    storage.sync_dir(LOG_FOLDER)?;
-    storage.sync_dir("")
 }
 
 fn open_storage(
@@ -294,6 +262,12 @@ fn open_storage(
     let line = storage
         .read(IDENTITY_FILE)
         .map_err(|error| match error.kind() {
+            // A folder has its name once all is in it; on other storages making it may have ended half-way.
+            std::io::ErrorKind::NotFound
+                if root.is_none() && create::is_unmade(&*storage).is_ok_and(|unmade| unmade) =>
+            {
+                Error::NoArchive("this storage".to_owned())
+            }
             std::io::ErrorKind::NotFound => Error::corrupt(IDENTITY_FILE, None, "it is missing"),
             _ => Error::io(format!("read {ARCHIVE_FOLDER}/{IDENTITY_FILE}"), error),
         })?;

@@ -209,6 +209,12 @@ impl LogWriter {
             self.storage()
                 .sync_dir(LOG_FOLDER)
                 .map_err(|e| Error::io("sync log", e))?;
+            if cursor.head.place.is_none() {
+                // The first commit of all: whoever made the archive may not have lived to put its name on disk.
+                self.storage()
+                    .sync_dir("")
+                    .map_err(|e| Error::io(format!("sync {ARCHIVE_FOLDER}"), e))?;
+            }
         }
         Ok(notice)
     }

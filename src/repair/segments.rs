@@ -30,7 +30,7 @@ pub(super) fn mend(archive: &Archive, report: &Report) -> Result<Vec<Step>> {
         return Ok(Vec::new());
     }
     let mut lost = lost_versions(report);
-    let noted = chrono::Utc::now().timestamp_micros();
+    let noted = crate::archive::now();
     let names = storage
         .list(LOG_FOLDER)
         .map_err(|error| Error::io(format!("list {LOG_FOLDER}"), error))?;

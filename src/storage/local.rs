@@ -47,10 +47,7 @@ impl LocalStorage {
         folder: &Path,
         fill: impl FnOnce(&LocalStorage) -> io::Result<()>,
     ) -> io::Result<()> {
-        let parent = match folder.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = parent_of(folder);
         if fs::symlink_metadata(folder).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -86,6 +83,14 @@ impl LocalStorage {
             .open(self.path(LOCK))?;
         let identity = identity_of(&file.metadata()?);
         Ok(LockFile { file, identity })
+    }
+}
+
+/// The folder that a file or folder is in.
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
     }
 }
 
@@ -176,7 +181,15 @@ impl Storage for LocalStorage {
     }
 
     fn sync_dir(&self, folder: &str) -> io::Result<()> {
-        sync_folder(&self.path(folder))
+        sync_folder(&self.path(folder))?;
+        if !folder.is_empty() {
+            return Ok(());
+        }
+        match sync_folder(parent_of(&self.folder)) {
+            // Whoever may not read the folder around the archive cannot sync it, and can still save.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            other => other,
+        }
     }
 
     fn identity(&self, name: &str) -> io::Result<FileIdentity> {

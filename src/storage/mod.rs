@@ -82,7 +82,7 @@ pub trait Storage: Debug + Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// The names in a folder, sorted.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
-    /// Puts the names in a folder on disk. `""` is the archive's own folder.
+    /// Puts the names in a folder on disk. `""` is the archive's own folder, whose own name is put on disk with them.
     fn sync_dir(&self, folder: &str) -> io::Result<()>;
     /// The identity of the file that has this name now.
     fn identity(&self, name: &str) -> io::Result<FileIdentity>;
