@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["index"],
     &["archive"],
     &["verify", "workspace"],
-    &["cli"],
+    &["cli", "fuzzing"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

@@ -217,7 +217,7 @@ impl CommitBlock {
     }
 
     /// The id of a commit, which is the parent of the next.
-    fn id(&self, number: usize) -> Option<CommitId> {
+    pub fn id(&self, number: usize) -> Option<CommitId> {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         while ids.len() <= number {
             let commit = self.commits.get(ids.len())?;
