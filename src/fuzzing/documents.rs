@@ -48,7 +48,10 @@ pub fn canon(data: &[u8]) {
                 error.kind,
                 CanonErrorKind::DuplicateName(_) | CanonErrorKind::NumberTooLarge
             );
-            assert!(serde.is_err() || stricter, "only serde_json takes it: {error}");
+            assert!(
+                serde.is_err() || stricter,
+                "only serde_json takes it: {error}"
+            );
         }
     }
     if let Ok((canonical, outcome)) = canon::canonicalize_with(data, NanMode::Tag) {
@@ -85,7 +88,8 @@ pub fn layout(data: &[u8]) {
             render(&layout, behind, nan);
             if let Ok((canonical, outcome)) = canon::canonicalize_with(behind, NanMode::Tag) {
                 render(&layout, &canonical, outcome.tagged);
-                if let Some(next) = Layout::infer_from(&layout, behind, &canonical, outcome.tagged) {
+                if let Some(next) = Layout::infer_from(&layout, behind, &canonical, outcome.tagged)
+                {
                     assert!(next.renders_to(&canonical, outcome.tagged, behind));
                 }
             }
@@ -139,7 +143,9 @@ pub fn names(data: &[u8]) {
         let _ = crate::time::parse_day_end(text);
         if let Ok(pointer) = Pointer::parse(text) {
             assert_eq!(pointer.as_str(), text);
-            let joined = pointer.tokens().fold(Pointer::root(), |pointer, token| pointer.join(&token));
+            let joined = pointer
+                .tokens()
+                .fold(Pointer::root(), |pointer, token| pointer.join(&token));
             assert_eq!(joined, pointer, "the tokens make the pointer");
             let found = pointer::find(behind, &pointer);
             if let Ok(canonical) = canon::canonicalize(behind) {
@@ -195,7 +201,12 @@ pub fn diff(data: &[u8]) {
         assert_eq!(found.is_empty(), old == new);
         let mut patch = Vec::new();
         write_patch(&found, &mut patch);
-        assert_eq!(apply(old, &patch), *new, "{}", String::from_utf8_lossy(&patch));
+        assert_eq!(
+            apply(old, &patch),
+            *new,
+            "{}",
+            String::from_utf8_lossy(&patch)
+        );
         let mut json = Vec::new();
         diff::json::write_json(&found, Some("a@1"), None, &mut json);
         assert!(canon::canonicalize(&json).is_ok());

@@ -14,7 +14,9 @@ use crate::id::{ArchiveId, CommitId, ObjectId};
 use crate::log::batch::BatchBuilder;
 use crate::log::format::*;
 use crate::log::manifest::{Manifest, Sealed, SegmentEntry};
-use crate::log::packed::{CommitBlock, ObjectBlock, PackedChange, PackedChanges, PackedCommit, Spot};
+use crate::log::packed::{
+    CommitBlock, ObjectBlock, PackedChange, PackedChanges, PackedCommit, Spot,
+};
 use crate::log::reader::segment_file;
 use crate::log::record::{
     CommitChanges, CommitRecord, ObjectRecord, Reference, StoredChange, write_frame,
@@ -150,6 +152,12 @@ impl Forge {
         ObjectId::of(content)
     }
 
+    /// Appends an object that no commit takes by itself; the length of its record.
+    pub fn object_alone(&mut self, content: &[u8]) -> u64 {
+        self.object_record(ObjectRecord::Stored(content));
+        self.lengths.pop().unwrap_or(0)
+    }
+
     /// Appends an object as a frame, given without its magic number.
     pub fn frame(&mut self, frame: &[u8]) {
         self.object_record(ObjectRecord::Frame(frame));
@@ -168,8 +176,12 @@ impl Forge {
     }
 
     /// The same; `edit` may change what the commit says of itself.
-    pub fn commit_with(&mut self, changes: Vec<Change>, edit: impl FnOnce(&mut Claims)) -> CommitId {
-        let recorded = 1_700_000_000_000_000 + i64::try_from(self.seq).unwrap_or(0);
+    pub fn commit_with(
+        &mut self,
+        changes: Vec<Change>,
+        edit: impl FnOnce(&mut Claims),
+    ) -> CommitId {
+        let recorded = 1_700_000_000_000_000 + i64::try_from(self.seq % 1_000_000).unwrap_or(0);
         let mut claims = Claims {
             seq: self.seq.saturating_add(1),
             recorded,
@@ -293,7 +305,13 @@ impl Forge {
     }
 
     /// Appends an object block of a packed segment: bases are offsets of blocks and numbers in them. Where it stands.
-    pub fn object_block(&mut self, bases: &[(u64, u32)], lengths: &[u64], encoding: u8, payload: &[u8]) -> u64 {
+    pub fn object_block(
+        &mut self,
+        bases: &[(u64, u32)],
+        lengths: &[u64],
+        encoding: u8,
+        payload: &[u8],
+    ) -> u64 {
         let offset = self.bytes.len() as u64;
         let spot = |(block, number): &(u64, u32)| Spot {
             block: *block,
@@ -367,7 +385,8 @@ impl Forge {
             sealed: None,
             packed: false,
         };
-        let mut segments: Vec<SegmentEntry> = self.sealed.iter().map(|(entry, _)| entry.clone()).collect();
+        let mut segments: Vec<SegmentEntry> =
+            self.sealed.iter().map(|(entry, _)| entry.clone()).collect();
         let mut files: Vec<(String, Vec<u8>)> = self
             .sealed
             .iter()

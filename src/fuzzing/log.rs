@@ -1,5 +1,7 @@
 //! Targets of the log: records, segments, whole archives.
 
+use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 
 use super::{Choices, Forge};
@@ -10,6 +12,7 @@ use crate::log::format::*;
 use crate::log::manifest::Manifest;
 use crate::log::packed::{CommitBlock, ObjectBlock, PackedChangeBlock, walk};
 use crate::log::record::{ChangeBlock, CommitRecord, ObjectRecord, claimed_len, read_frame};
+use crate::log::scan::{Found, scan};
 use crate::storage::{MemoryStorage, Storage};
 use crate::verify::{VerifyOptions, verify};
 
@@ -48,7 +51,8 @@ pub fn records(data: &[u8]) {
                 if let ObjectRecord::Frame(frame) | ObjectRecord::Delta { frame, .. } = record {
                     let prefix = body.get(body.len() / 2..);
                     let mut out = Vec::new();
-                    let _ = crate::log::delta::decompress_into(frame, prefix, MOST_CONTENT, &mut out);
+                    let _ =
+                        crate::log::delta::decompress_into(frame, prefix, MOST_CONTENT, &mut out);
                 }
             }
         }
@@ -79,7 +83,11 @@ pub fn records(data: &[u8]) {
             let _ = Manifest::decode(&file, forge.keys());
             file.truncate(line.len());
             file.extend(b"\n");
-            file.extend(blake3::keyed_hash(&forge.keys().checksum, line).to_hex().bytes());
+            file.extend(
+                blake3::keyed_hash(&forge.keys().checksum, line)
+                    .to_hex()
+                    .bytes(),
+            );
             file.extend(b"\n");
             if let Ok(manifest) = Manifest::decode(&file, forge.keys()) {
                 let encoded = manifest.encode(forge.keys());
@@ -100,17 +108,20 @@ pub fn segment(data: &[u8]) {
 
 fn scan_all(bytes: &[u8], keys: &crate::commit::ArchiveKeys) {
     for sealed in [false, true] {
-        let found = crate::log::scan::scan(bytes, 0, sealed, keys);
-        assert!(found.end <= bytes.len() as u64);
         let mut at = 0;
-        for placed in &found.batches {
-            assert!(placed.offset >= at, "batches lie behind each other");
-            at = placed.offset + placed.batch.len;
-            for (offset, len) in placed.batch.objects(placed.offset) {
-                assert!(offset + len <= placed.batch.record.before, "objects lie in their batch");
+        let ended = scan::<Infallible>(bytes, 0, sealed, keys, &mut |found| {
+            if let Found::Batch(placed) = found {
+                assert!(placed.offset >= at, "batches lie behind each other");
+                at = placed.offset + placed.batch.len;
+                for (offset, len) in placed.batch.objects(placed.offset) {
+                    let before = placed.batch.record.before;
+                    assert!(offset + len <= before, "objects lie in their batch");
+                }
             }
-        }
-        assert!(at <= found.end);
+            Ok(())
+        });
+        let Ok(ended) = ended;
+        assert!(at <= ended.end && ended.end <= bytes.len() as u64);
     }
 }
 
@@ -131,7 +142,7 @@ fn walk_all(bytes: &[u8], keys: &crate::commit::ArchiveKeys) {
         return;
     }
     let len = bytes.len() as u64;
-    match walk(&file, 0, len, keys) {
+    match walk::<io::Error>(&file, 0, len, keys, &mut |_| Ok(())) {
         Ok(found) => assert_eq!(found.end, len),
         Err(error) => panic!("memory can be read: {error}"),
     }
@@ -184,7 +195,11 @@ pub(crate) fn exercise(storage: Arc<dyn Storage>) {
         }
     }
     let _ = (archive.tags(), archive.stats(), archive.undo_target());
-    let _ = (archive.identify(b"{}"), archive.find_commit("1"), archive.redo_target());
+    let _ = (
+        archive.identify(b"{}"),
+        archive.find_commit("1"),
+        archive.redo_target(),
+    );
     for version in &versions {
         let mut rollback = archive.rollback();
         if rollback.path(&version.path, None).is_ok() {
@@ -304,13 +319,19 @@ fn commit(forge: &mut Forge, choices: &mut Choices<'_>) {
             claims.message = Some(String::from_utf8_lossy(choices.bytes(30)).into_owned());
         }
         if lies & 128 != 0 {
-            claims.lengths = Some((0..count).map(|_| [choices.number(), choices.number()]).collect());
+            claims.lengths = Some(
+                (0..count)
+                    .map(|_| [choices.number(), choices.number()])
+                    .collect(),
+            );
         }
     });
 }
 
 fn change(seq: u64, choices: &mut Choices<'_>) -> Change {
-    const PATHS: [&str; 10] = ["a", "b", "a/b", "A", "../x", "/etc/x", "", ".", "a//b", "a\0"];
+    const PATHS: [&str; 10] = [
+        "a", "b", "a/b", "A", "../x", "/etc/x", "", ".", "a//b", "a\0",
+    ];
     let (op, _) = Op::ALL[usize::from(choices.byte()) % Op::ALL.len()];
     let path = |choices: &mut Choices<'_>| PATHS[usize::from(choices.byte() & 15) % PATHS.len()];
     let mut change = Change::new(op, path(choices), choices.number());
