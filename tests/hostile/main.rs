@@ -5,6 +5,7 @@
 //! allocated and read; where there is a clock, its bound is a hundred times what the test takes.
 
 mod memory;
+mod paths;
 mod segments;
 
 use backstory::ObjectId;
