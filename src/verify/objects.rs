@@ -53,7 +53,13 @@ impl Checker<'_> {
         // Who was first to need a layout that cannot be had.
         let mut lacking: HashMap<LayoutAt, BatchPlace> = HashMap::new();
         let last = self.cursor.head.seq;
-        for seq in 1..=last {
+        let mut at = 0;
+        // Numbers may be missing, any number of them.
+        while let Some(seq) = self
+            .ask(|objects| Ok(objects.catalog.commit_after(at)?))
+            .map_err(Fault::into_error)?
+        {
+            at = seq;
             if let Some(progress) = self.options.progress
                 && seq % 64 == 0
             {

@@ -4,6 +4,7 @@
 //! `docs/limits.md`, and no file touched but the archive's and the one that was named. Work is measured by what is
 //! allocated and read; where there is a clock, its bound is a hundred times what the test takes.
 
+mod histories;
 mod memory;
 mod paths;
 mod segments;
