@@ -66,7 +66,7 @@ impl Content {
     /// May an object rest on this one?
     pub fn can_carry(&self, content: &[u8]) -> bool {
         delta::can_reach(self.bytes.len(), content.len())
-            && self.load_len + content.len() as u64 <= MAX_LOAD_LEN
+            && self.load_len.saturating_add(content.len() as u64) <= MAX_LOAD_LEN
     }
 }
 
@@ -83,8 +83,8 @@ impl Encoded {
     pub fn delta(content: &[u8], base: &Content, at: ObjectAt, frame: Vec<u8>) -> Encoded {
         Encoded {
             packing: Packing::Delta { base: at, frame },
-            k: base.k + 1,
-            load_len: base.load_len + content.len() as u64,
+            k: base.k.saturating_add(1),
+            load_len: base.load_len.saturating_add(content.len() as u64),
         }
     }
 
@@ -487,6 +487,7 @@ impl<'a> ObjectReader<'a> {
         let mut records = Vec::new();
         let mut next = at;
         let mut packed = 0;
+        let mut load_len = 0u64;
         let below = loop {
             if let Some(content) = cached(next) {
                 break Some(content);
@@ -500,8 +501,13 @@ impl<'a> ObjectReader<'a> {
             let record =
                 ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
             let rests_on = record.rests_on();
+            // What is read and what is made of it are both bounded: a frame can hold much, and little.
+            let len = delta::record_content_len(&record)
+                .map_err(|error| self.corrupt(place, &error.to_string()))?;
+            load_len = load_len.saturating_add(len.max(body.len() as u64 / 2));
+            let alone = records.is_empty() && rests_on.is_none();
             records.push((place, body));
-            if records.len() > MAX_FRAMES {
+            if records.len() > MAX_FRAMES || (load_len > MAX_LOAD_LEN && !alone) {
                 return Err(self.corrupt(place, "an object rests on too many others"));
             }
             match rests_on {
@@ -716,7 +722,7 @@ impl<'a> ObjectReader<'a> {
             return None;
         }
         let (before, _) = self.content(at, cached).ok()?;
-        let k = before.k + 1;
+        let k = before.k.saturating_add(1);
         if k >= KEYFRAME_EVERY {
             return None;
         }

@@ -4,8 +4,10 @@
 //! `docs/limits.md`, and no file touched but the archive's and the one that was named. Work is measured by what is
 //! allocated and read; where there is a clock, its bound is a hundred times what the test takes.
 
+mod documents;
 mod histories;
 mod memory;
+mod objects;
 mod paths;
 mod segments;
 
