@@ -377,6 +377,29 @@ impl Forge {
         (self.seq, self.head)
     }
 
+    /// Appends a commit block of so many commits, each of which names these records as the blocks of its changes.
+    pub fn commit_block_naming(&mut self, commits: usize, places: &[u64]) {
+        let offset = self.bytes.len() as u64;
+        let mut block = CommitBlock::new(self.seq.saturating_add(1), self.head);
+        for _ in 0..commits {
+            let commit = PackedCommit {
+                other_parents: Vec::new(),
+                recorded: 0,
+                time: 0,
+                fields: Fields::default(),
+                change_count: (places.len() * CHANGES_PER_RECORD) as u64,
+                changes: PackedChanges::Blocks {
+                    offsets: places.to_vec(),
+                    root: [0; 32],
+                },
+            };
+            block.push(commit, Vec::new());
+        }
+        let body = block.encode(offset);
+        self.record(RECORD_COMMIT_BLOCK, &body);
+        self.seq = self.seq.saturating_add(commits as u64);
+    }
+
     /// The files of the archive, by their names in its folder.
     pub fn files(&self) -> Vec<(String, Vec<u8>)> {
         let active = SegmentEntry {

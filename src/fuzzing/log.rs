@@ -215,8 +215,10 @@ pub(crate) fn exercise(storage: Arc<dyn Storage>) {
     }
     for path in ["a", "new"] {
         let mut save = archive.save();
-        let mut note = Note::default();
-        note.message = Some("later".to_owned());
+        let note = Note {
+            message: Some("later".to_owned()),
+            ..Note::default()
+        };
         save.note(note);
         let source: &[u8] = b"{ \"later\": [1, 2.50] }";
         if save.add(path, Document::source(source)).is_ok()

@@ -13,6 +13,8 @@ use crate::storage::StorageFile;
 
 /// So many bytes are read at a time, more where a record is longer.
 const WINDOW: usize = 1 << 20;
+/// What is read first of a record that stands elsewhere.
+const ASIDE: u64 = 512;
 /// Type, marker and length of a record take at most this many bytes.
 const MAX_HEAD: usize = 1 + MARKER_LEN + 10;
 
@@ -30,6 +32,7 @@ pub(crate) fn walk<E: From<io::Error>>(
         len,
         start: 0,
         bytes: Vec::new(),
+        aside: Vec::new(),
         effort: Effort::of(len.saturating_sub(offset)),
     };
     let mut at = offset;
@@ -123,7 +126,7 @@ fn commits<E: From<io::Error>>(
         let batch = block.batch(number, at, len, &mut |offsets, root, count, seq| {
             let mut join = JoinChanges::new(seq);
             for offset in offsets {
-                match window.try_record(*offset, keys) {
+                match window.record_aside(*offset, keys) {
                     Ok(Some(frame)) if frame.kind == RECORD_CHANGE_BLOCK => {
                         let block = PackedChangeBlock::decode(frame.body, *offset);
                         join.push(block.map_err(|error| error.0)?)?;
@@ -158,6 +161,8 @@ struct Window<'a> {
     len: u64,
     start: u64,
     bytes: Vec<u8>,
+    /// A record that stands elsewhere.
+    aside: Vec<u8>,
     /// For records that are read a second time, and for what may be none.
     effort: Effort,
 }
@@ -205,6 +210,34 @@ impl Window<'_> {
             Err(NoRecord::Incomplete) => Err(("a record is cut off", Some(total))),
             Err(NoRecord::Broken(reason)) => Err((reason, Some(total))),
         })
+    }
+
+    /// The same of a record that may stand far away, without moving the window: a commit block can name a thousand
+    /// places, and must not have as many windows read.
+    fn record_aside(&mut self, at: u64, keys: &ArchiveKeys) -> io::Result<Option<Frame<'_>>> {
+        let left = self.len.saturating_sub(at);
+        self.read_aside(at, left.min(ASIDE))?;
+        let claimed = claimed_len(&self.aside).filter(|claimed| *claimed <= left);
+        let Some(claimed) = claimed.filter(|claimed| self.effort.spend((*claimed).max(ASIDE)))
+        else {
+            return Ok(None);
+        };
+        if claimed > self.aside.len() as u64 {
+            self.read_aside(at, claimed)?;
+        }
+        Ok(read_frame(&self.aside, keys).ok())
+    }
+
+    fn read_aside(&mut self, at: u64, len: u64) -> io::Result<()> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.aside.clear();
+        self.aside
+            .try_reserve_exact(len)
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.aside.resize(len, 0);
+        let read = self.file.read_at(&mut self.aside, at)?;
+        self.aside.truncate(read);
+        Ok(())
     }
 
     /// The whole record at `at`, where there is one and the effort for it is left.
