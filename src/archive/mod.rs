@@ -6,6 +6,7 @@ mod edit;
 mod engine;
 mod guess;
 mod history;
+mod lookups;
 mod objects;
 mod query;
 mod restore;

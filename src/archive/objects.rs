@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::engine::{Engine, Fault};
+use super::lookups::Lookups;
 use super::sources::LayoutCache;
 use super::transaction::Newest;
 use crate::error::{Error, Result};
@@ -236,11 +237,15 @@ const MAX_CHANGES: usize = 8192;
 
 /// Changes that were read, by the numbers of their commit and of the change in it. Each was checked when it was read.
 #[derive(Debug, Default)]
-pub(crate) struct ChangeCache(Mutex<HashMap<(u64, u64), LocatedChange>>);
+pub(crate) struct ChangeCache {
+    changes: Mutex<HashMap<(u64, u64), LocatedChange>>,
+    /// What was found of objects that are not where they should be.
+    lookups: Lookups,
+}
 
 impl ChangeCache {
     fn lock(&self) -> MutexGuard<'_, HashMap<(u64, u64), LocatedChange>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn put(&self, at: (u64, u64), change: &LocatedChange) {
@@ -254,6 +259,7 @@ impl ChangeCache {
     /// Forgets the changes of commits from this number on.
     pub fn forget_from(&self, seq: u64) {
         self.lock().retain(|(at, _), _| *at < seq);
+        self.lookups.clear();
     }
 }
 
@@ -355,13 +361,27 @@ impl<'a> ObjectReader<'a> {
         if let Some(at) = stored_here(&self.change(&first)?, first.seq, id) {
             return Ok(Some(at));
         }
-        for row in self.catalog.by_key(id.key(), id.key())? {
+        let newest = self.catalog.newest_seq();
+        let places = self
+            .changes
+            .lookups
+            .by_key(id.key(), newest, || self.stored_with(id.key()))?;
+        Ok(places.get(id).copied())
+    }
+
+    /// All objects that versions with this key stored, each where it stands first.
+    fn stored_with(&self, key: i64) -> Result<HashMap<ObjectId, ObjectAt>, Fault> {
+        let mut places = HashMap::new();
+        for row in self.catalog.by_key(key, key)? {
             let located = self.change(&row)?;
-            if let Some(at) = stored_here(&located, row.seq, id) {
-                return Ok(Some(at));
+            let content = located.stored.change.content.map(|content| content.object);
+            for id in content.into_iter().chain(located.stored.second()) {
+                if let Some(at) = stored_here(&located, row.seq, &id) {
+                    places.entry(id).or_insert(at);
+                }
             }
         }
-        Ok(None)
+        Ok(places)
     }
 
     /// Where the object of a change is stored: usually in its own commit.
@@ -383,20 +403,33 @@ impl<'a> ObjectReader<'a> {
 
     /// An object with this id among those whose commit record is lost: only their content tells them.
     pub fn find_orphan(&self, id: &ObjectId) -> Result<Option<ObjectAt>, Fault> {
-        for seq in self.catalog.lost_commits()? {
+        let lost = self.catalog.lost_commits()?;
+        if lost.is_empty() {
+            return Ok(None);
+        }
+        let newest = self.catalog.newest_seq();
+        let places = self
+            .changes
+            .lookups
+            .orphans(newest, || self.orphans(&lost))?;
+        Ok(places.get(id).copied())
+    }
+
+    /// The objects of these commits by their ids.
+    fn orphans(&self, lost: &[u64]) -> Result<HashMap<ObjectId, ObjectAt>, Fault> {
+        let mut places = HashMap::new();
+        for seq in lost {
             for ordinal in 0.. {
-                let at = ObjectAt { seq, ordinal };
-                if self.catalog.object(seq, ordinal)?.is_none() {
+                let at = ObjectAt { seq: *seq, ordinal };
+                if self.catalog.object(at.seq, ordinal)?.is_none() {
                     break;
                 }
-                if let Ok((content, _)) = self.content(at, &mut |_| None)
-                    && ObjectId::of(&content.bytes) == *id
-                {
-                    return Ok(Some(at));
+                if let Ok((content, _)) = self.content(at, &mut |_| None) {
+                    places.entry(ObjectId::of(&content.bytes)).or_insert(at);
                 }
             }
         }
-        Ok(None)
+        Ok(places)
     }
 
     fn place(&self, at: ObjectAt) -> Result<RecordPlace, Fault> {
@@ -641,11 +674,17 @@ impl<'a> ObjectReader<'a> {
         }
     }
 
-    /// The versions whose object or source has this id, or that bring the layout with it.
-    pub fn versions_with(&self, id: &ObjectId) -> Result<Vec<VersionRow>, Fault> {
-        let mut rows = self.catalog.by_key(id.key(), id.key())?;
-        rows.retain(|row| self.change(row).is_ok_and(|located| mentions(&located, id)));
-        Ok(rows)
+    /// The versions with this key, with the ids that their changes name: of the object, and of a source or a layout.
+    pub fn versions_by_key(&self, key: i64) -> Result<Vec<(VersionRow, Vec<ObjectId>)>, Fault> {
+        let rows = self.catalog.by_key(key, key)?.into_iter();
+        Ok(rows
+            .filter_map(|row| {
+                let located = self.change(&row).ok()?;
+                let stored = &located.stored;
+                let object = stored.change.content.map(|content| content.object);
+                Some((row, object.into_iter().chain(stored.second()).collect()))
+            })
+            .collect())
     }
 
     /// The anchor numbered `target` on the way from `at` to its keyframe.
@@ -765,12 +804,6 @@ fn spot(place: RecordPlace) -> Result<Spot, Fault> {
             "the index has no place in a block for an object".to_owned(),
         )),
     }
-}
-
-fn mentions(located: &LocatedChange, id: &ObjectId) -> bool {
-    let stored = &located.stored;
-    let object = stored.change.content.map(|content| content.object);
-    object == Some(*id) || stored.second() == Some(*id)
 }
 
 pub(crate) fn doubt(message: String) -> Fault {

@@ -95,5 +95,7 @@ pub const MAX_LOAD_LEN: u64 = 256 << 20;
 pub const MAX_OBJECT_LEN: u64 = u32::MAX as u64;
 /// A new segment is begun before the first commit that finds the active one this long.
 pub const SEGMENT_LEN: u64 = 64 << 20;
+/// No commit, no version and no segment has a larger number.
+pub const MAX_NUMBER: u64 = crate::wire::MAX_NUMBER;
 /// The longest path, in bytes of UTF-8.
 pub const MAX_PATH_LEN: usize = 4096;

@@ -90,23 +90,38 @@ impl Checker<'_> {
                 }
             }
         }
+        self.name_versions(&mut faults)?;
         for ((segment, offset), damaged) in faults {
-            let mut affects = damaged.versions;
-            for id in damaged.objects {
-                for row in self
-                    .ask(|objects| objects.versions_with(&id))
-                    .map_err(Fault::into_error)?
-                {
-                    affects.insert((row.path, row.version));
-                }
-            }
             self.findings.push(Finding {
                 kind: FindingKind::DamagedObject,
                 segment: Some(segment),
                 offset: Some(offset),
                 message: damaged.message,
-                affects: affects.into_iter().collect(),
+                affects: damaged.versions.into_iter().collect(),
             });
+        }
+        Ok(())
+    }
+
+    /// Adds to each fault the versions that name its objects. The index is asked once for each key, for ids can be
+    /// made that all have the same.
+    fn name_versions(&self, faults: &mut Faults) -> Result<()> {
+        let mut by_key: BTreeMap<i64, HashMap<ObjectId, Vec<(String, u64)>>> = BTreeMap::new();
+        for (place, damaged) in faults.iter() {
+            for id in &damaged.objects {
+                let ids = by_key.entry(id.key()).or_default();
+                ids.entry(*id).or_default().push(place.clone());
+            }
+        }
+        for (key, ids) in by_key {
+            let versions = self.ask(|objects| objects.versions_by_key(key));
+            for (row, named) in versions.map_err(Fault::into_error)? {
+                for place in named.iter().filter_map(|id| ids.get(id)).flatten() {
+                    if let Some(damaged) = faults.get_mut(place) {
+                        damaged.versions.insert((row.path.clone(), row.version));
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Histories that contradict themselves: numbers out of range, gaps without end, circles of renames and rollbacks.
 
-use backstory::commit::{Change, Op};
+use backstory::commit::{Change, LayoutAt, Op, SourceForm};
 use backstory::fuzzing::Forge;
 use backstory::verify::{FindingKind, VerifyOptions, verify};
-use backstory::{Archive, Document, HistoryQuery, Version};
+use backstory::{Archive, Document, HistoryQuery, ObjectId, Version};
 
+use crate::memory::measure;
 use crate::saved;
 
 /// The largest number that a commit or a version can have.
@@ -325,6 +326,41 @@ fn undos_of_one_another_end() {
     assert!(archive.undo_target().is_err());
     let _ = archive.redo_target();
     ask(&archive);
+}
+
+#[test]
+fn objects_that_nobody_stored_are_looked_for_once() {
+    // Thousands of versions whose object has no record, each of another id with the same first bytes: all that an
+    // index goes by.
+    let mut forge = Forge::new();
+    for version in 1..=3000u64 {
+        let mut change = saved("a", version, b"{}");
+        if let Some(content) = &mut change.content {
+            let mut id = [7; 32];
+            id[24..].copy_from_slice(&version.to_le_bytes());
+            content.object = ObjectId(id);
+            content.source = SourceForm::LaidOut {
+                check: [1; 8],
+                layout: LayoutAt { seq: 1, change: 0 },
+            };
+        }
+        forge.commit(vec![change]);
+        if version == 1500 {
+            // Objects whose commit is lost: they are decoded to find out what they are.
+            forge.raw(&[1; 40]);
+        }
+    }
+    let storage = forge.storage().unwrap();
+    let (_, calls, archive) = measure(|| {
+        let archive = Archive::open_on(storage).unwrap();
+        let report = verify(&archive, &VerifyOptions::default()).unwrap();
+        assert!(!report.ok);
+        archive
+    });
+    assert!(calls < 3000 * 1000, "{calls} allocations");
+    for version in archive.list("").unwrap() {
+        assert!(archive.load(&version).is_err());
+    }
 }
 
 #[test]
