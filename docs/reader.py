@@ -194,8 +194,8 @@ class Archive:
                 raise Wrong("a member is not as it should be")
         except (ValueError, LookupError, TypeError) as error:
             raise Wrong(f"archive.json is not the identity of an archive: {error}") from None
-        if format != 0 or features:
-            raise Unsupported(f"the archive has format {format} and features {features}, this reader knows 0 and none")
+        if format != 1 or features:
+            raise Unsupported(f"the archive has format {format} and features {features}, this reader knows 1 and none")
         self.key = derive("record checksum", archive_id)
         self.path_key = derive("path key", archive_id)
         self.marker = bytes([COMMIT]) + derive("commit marker", archive_id)[:4]

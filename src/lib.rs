@@ -34,6 +34,9 @@ pub mod commit;
 pub mod diff;
 pub mod error;
 pub(crate) mod escape;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod id;
 pub(crate) mod index;
 pub mod layout;

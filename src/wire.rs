@@ -5,6 +5,19 @@
 #[error("{0}")]
 pub(crate) struct Malformed(pub &'static str);
 
+/// No commit and no version has a larger number: what is counted on from one still fits, signed or not.
+pub(crate) const MAX_NUMBER: u64 = 1 << 62;
+
+/// The number, where a commit or a version can have it.
+pub(crate) fn checked_number(number: u64) -> Result<u64, Malformed> {
+    match number <= MAX_NUMBER {
+        true => Ok(number),
+        false => Err(Malformed(
+            "the number of a commit or a version is too large",
+        )),
+    }
+}
+
 /// Appends a number in LEB128: seven bits a byte, the low ones first, the high bit set on all but the last.
 pub(crate) fn put_uvar(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -76,6 +89,11 @@ impl<'a> Bytes<'a> {
             }
         }
         Err(Malformed("number too long"))
+    }
+
+    /// A number of a commit or a version: at most [`MAX_NUMBER`].
+    pub fn counted(&mut self) -> Result<u64, Malformed> {
+        checked_number(self.uvar()?)
     }
 
     pub fn ivar(&mut self) -> Result<i64, Malformed> {

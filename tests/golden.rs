@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use backstory::canon::NanMode;
+use backstory::repair::{RepairOptions, repair};
 use backstory::verify::{VerifyOptions, verify};
 use backstory::{Archive, CompactOptions, Document, HistoryQuery, Note, ObjectId, Spec};
 use serde_json::{Value, json};
 
 /// The folders in `tests/golden`: a test below fails where this list and the folder differ.
-const GOLDEN: &[&str] = &["format-0"];
+const GOLDEN: &[&str] = &["format-1", REPAIRED];
+/// The same, damaged and repaired: it has losses.
+const REPAIRED: &str = "format-1-repaired";
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -42,20 +45,23 @@ fn contents(archive: &Archive) -> Vec<Value> {
         .map(|version| {
             let version = version.unwrap();
             let (canonical, source) = match version.id {
-                Some(_) => {
-                    let loaded = archive.load(&version).unwrap();
-                    (
+                Some(_) => match archive.load(&version) {
+                    Ok(loaded) => (
                         Some(ObjectId::of(loaded.canonical()).to_string()),
                         Some(ObjectId::of(&loaded.source()).to_string()),
-                    )
-                }
+                    ),
+                    Err(error) => {
+                        assert!(error.is_corrupt(), "{error}");
+                        (None, None)
+                    }
+                },
                 None => (None, None),
             };
             json!({
                 "seq": version.seq, "path": version.path, "version": version.version, "op": version.op.to_string(),
                 "commit": version.commit.to_string(), "time": version.time, "author": version.author,
                 "message": version.message, "meta": version.meta, "of": version.of, "other": version.other,
-                "canonical": canonical, "source": source,
+                "id": version.id.map(|id| id.to_string()), "canonical": canonical, "source": source,
             })
         })
         .collect();
@@ -124,6 +130,11 @@ fn write(folder: &Path) {
     save(&archive, "seventy at once", &many);
     save(
         &archive,
+        "odd spaces",
+        &[("odd.json", source("[ 1,2 ,\t3  , [4 ],[ ] ]"))],
+    );
+    save(
+        &archive,
         "numbers",
         &[(
             "numbers.json",
@@ -181,6 +192,38 @@ fn write(folder: &Path) {
     late.add("late.json", source("\"from 2001\"")).unwrap();
     late.note(note);
     late.commit().unwrap();
+    finish(folder, archive);
+}
+
+/// The same archive, damaged in a plain and in a packed segment, and repaired.
+fn write_repaired(whole: &Path, folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+    let root = folder.join("archive");
+    copy(&whole.join("archive"), &root);
+    let log = root.join(".backstory/log");
+    let mut names: Vec<PathBuf> = fs::read_dir(&log)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "seg"))
+        .collect();
+    names.sort();
+    for name in names {
+        let mut bytes = fs::read(&name).unwrap();
+        for part in [2, 3] {
+            let at = bytes.len() * part / 5;
+            bytes[at] ^= 1;
+        }
+        fs::write(&name, bytes).unwrap();
+    }
+    let repaired = repair(&root, &RepairOptions::default()).unwrap();
+    assert!(repaired.report.ok);
+    assert!(repaired.lost_commits() > 0 && repaired.lost_versions().count() > 0);
+    fs::remove_dir_all(log.join("damaged")).unwrap();
+    finish(folder, Archive::open(&root).unwrap());
+}
+
+/// Writes down what an archive holds, and leaves the files that are its own.
+fn finish(folder: &Path, archive: Archive) {
     let lines: String = contents(&archive)
         .iter()
         .map(|line| format!("{line}\n"))
@@ -212,7 +255,8 @@ fn expected(name: &str) -> Vec<Value> {
 #[test]
 fn the_library_reads_every_golden_archive() {
     if std::env::var_os("BACKSTORY_WRITE_GOLDEN").is_some() {
-        write(&folder("format-0"));
+        write(&folder("format-1"));
+        write_repaired(&folder("format-1"), &folder(REPAIRED));
     }
     let mut names: Vec<String> = fs::read_dir(folder(""))
         .unwrap()
@@ -225,10 +269,11 @@ fn the_library_reads_every_golden_archive() {
         copy(&folder(name).join("archive"), place.path());
         let archive = Archive::open(place.path()).unwrap();
         let expected = expected(name);
-        assert!(expected.len() > 150);
+        assert!(expected.len() > 100);
         assert_eq!(contents(&archive), expected, "{name}");
         let report = verify(&archive, &VerifyOptions::default()).unwrap();
         assert!(report.ok, "{:?}", report.findings);
+        assert_eq!(*name == REPAIRED, !report.losses.is_empty());
         // It can be written to.
         save(
             &archive,
@@ -276,7 +321,17 @@ fn the_python_reader_reads_every_golden_archive() {
             for member in ["path", "version", "op", "commit", "author", "message"] {
                 assert_eq!(line[member], expected[member], "{member} of {line}");
             }
-            assert_eq!(line["id"], expected["canonical"]);
+            assert_eq!(line["id"], expected["id"]);
+        }
+        let status = Command::new(&python)
+            .arg(&reader)
+            .arg(&archive)
+            .arg("verify")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        if *name == REPAIRED {
+            continue;
         }
         let status = Command::new(&python)
             .arg(&reader)

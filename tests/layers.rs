@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["archive"],
     &["verify", "workspace"],
     &["repair"],
-    &["cli"],
+    &["cli", "fuzzing"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

@@ -181,15 +181,15 @@ fn undelete(
         }
         let mut number = newest.row.version;
         let before = loop {
-            number -= 1;
-            if number == 0 {
+            // Numbers may be missing, any number of them.
+            let Some(version) = transaction.version_below(path, number)? else {
                 return Err(Fault::Error(Error::not_found(format!(
                     "{path} never had a document"
                 ))));
-            }
-            match transaction.version(path, number)? {
-                Some(version) if version.change().content.is_some() => break version,
-                _ => {}
+            };
+            number = version.row.version;
+            if version.change().content.is_some() {
+                break version;
             }
         };
         transaction.check_whole(&before)?;

@@ -159,7 +159,7 @@ impl Chain {
         let Ok((false, absent)) = found else {
             return None;
         };
-        let k = self.content.k + 1;
+        let k = self.content.k.saturating_add(1);
         if k >= KEYFRAME_EVERY {
             return None;
         }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::Archive;
 use super::version::Version;
 use crate::commit::Op;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::log::format::LOG_FOLDER;
 
 /// How many versions are fetched at a time.
 pub(super) const PAGE: usize = 256;
@@ -32,6 +33,9 @@ pub struct History<'a> {
     page: VecDeque<Version>,
     next: Next,
     given: usize,
+    /// A rename was followed: from here on each version must be of an earlier commit than the one in front, or a row
+    /// of renames could lead back to where it began.
+    older_than: Option<u64>,
 }
 
 /// Where the next page begins.
@@ -90,6 +94,9 @@ impl History<'_> {
                     Ok(found) => found,
                     Err(error) => return Some(Err(error)),
                 };
+                if let Err(error) = self.check_order(&path, &found) {
+                    return Some(Err(error));
+                }
                 let mut above = (below != u64::MAX).then_some(below);
                 if found.is_empty() {
                     self.tell_of_gap(&path, 0, above);
@@ -106,13 +113,14 @@ impl History<'_> {
                     let from = (version.op == Op::Rename)
                         .then(|| version.other.clone())
                         .flatten();
-                    let end = version.of;
+                    let (end, seq) = (version.of, version.seq);
                     self.page.push_back(version);
                     if self.query.follow
                         && let Some(from) = from
                     {
                         // The old path's last version is the rename itself, seen from the other side.
-                        self.next = Next::Path(from, end.map_or(u64::MAX, |n| n + 1));
+                        self.next = Next::Path(from, end.map_or(u64::MAX, |n| n.saturating_add(1)));
+                        self.older_than = Some(seq);
                         break;
                     }
                 }
@@ -121,24 +129,30 @@ impl History<'_> {
             Next::Commits(0) => None,
             Next::Commits(up_to) => {
                 let up_to = *up_to;
-                let low = up_to.saturating_sub(wanted as u64 - 1).max(1);
                 let found = self.archive.engine.ask(|catalog| {
-                    let mut versions = Vec::new();
-                    for seq in (low..=up_to).rev() {
-                        match self.archive.commit_view(catalog, seq)? {
-                            Some(view) => versions.extend(view.changes),
-                            None => self.archive.engine.notice(format!(
-                                "commit {seq} is in a damaged part of the log; `backstory verify` says where"
-                            )),
-                        }
+                    let mut views = Vec::new();
+                    let rows = catalog.commits_below(up_to.saturating_add(1), wanted)?;
+                    let last = rows.last().map_or(0, |row| row.seq);
+                    for row in rows {
+                        views.extend(self.archive.commit_view(catalog, row.seq)?);
                     }
-                    Ok(versions)
+                    Ok((last, views))
                 });
-                self.next = Next::Commits(low - 1);
-                match found {
-                    Ok(found) => self.page.extend(found),
-                    Err(error) => return Some(Err(error)),
+                let (last, views) = match found {
+                    Ok(found) => found,
+                    Err(error) => {
+                        self.next = Next::Done;
+                        return Some(Err(error));
+                    }
+                };
+                self.next = Next::Commits(last.saturating_sub(1));
+                let mut next = up_to;
+                for view in views {
+                    self.tell_of_lost(view.seq + 1, next);
+                    next = view.seq - 1;
+                    self.page.extend(view.changes);
                 }
+                self.tell_of_lost(last.max(1), next);
                 Some(Ok(()))
             }
         }
@@ -146,6 +160,35 @@ impl History<'_> {
 }
 
 impl History<'_> {
+    /// Behind a rename: is each of these of an earlier commit than the one in front?
+    fn check_order(&mut self, path: &str, found: &[Version]) -> Result<()> {
+        let Some(mut older_than) = self.older_than else {
+            return Ok(());
+        };
+        for version in found {
+            if version.seq >= older_than {
+                let message = format!("the history of {path} leads back to where it came from");
+                return Err(Error::corrupt(LOG_FOLDER, None, message));
+            }
+            older_than = version.seq;
+        }
+        self.older_than = Some(older_than);
+        Ok(())
+    }
+
+    /// Nor are commits.
+    fn tell_of_lost(&self, first: u64, last: u64) {
+        if first <= last {
+            let which = match first == last {
+                true => format!("commit {first} is"),
+                false => format!("commits {first} to {last} are"),
+            };
+            self.archive.engine.notice(format!(
+                "{which} in a damaged part of the log; `backstory verify` says where"
+            ));
+        }
+    }
+
     /// Versions that damage has taken are not passed over in silence.
     fn tell_of_gap(&self, path: &str, version: u64, above: Option<u64>) {
         let Some(last) = above.and_then(|above| above.checked_sub(1)) else {
@@ -177,6 +220,7 @@ impl Archive {
             page: VecDeque::new(),
             next,
             given: 0,
+            older_than: None,
         })
     }
 }

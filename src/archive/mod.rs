@@ -7,6 +7,7 @@ mod edit;
 mod engine;
 mod guess;
 mod history;
+mod lookups;
 mod objects;
 mod query;
 mod restore;
@@ -332,6 +333,10 @@ pub(crate) fn read_identity(line: &[u8]) -> Result<(Vec<u8>, ArchiveId)> {
     let format = value["format"]
         .as_u64()
         .ok_or_else(|| corrupt("it has no format"))?;
+    if format == 0 {
+        let message = "this archive has format 0, which was in the making and is no longer read";
+        return Err(Error::Unsupported(message.to_owned()));
+    }
     if format > FORMAT {
         return Err(Error::Unsupported(format!(
             "this archive has format {format}; this program knows formats up to {FORMAT}"

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::engine::{Engine, Fault};
+use super::lookups::Lookups;
 use super::sources::LayoutCache;
 use super::transaction::Newest;
 use crate::commit::SourceForm;
@@ -19,6 +20,8 @@ use crate::log::record::{ObjectRecord, Reference, StoredChange};
 
 /// A chain that needs more frames than this for one load is not one that this crate writes.
 const MAX_FRAMES: usize = 2 * KEYFRAME_EVERY as usize;
+/// At most so many places of one object are looked into for one that is whole.
+const MAX_COPIES: usize = 16;
 /// Contents kept for the next delta and the next load, in bytes.
 const CACHE_LEN: usize = 64 << 20;
 /// A base longer than this may be out of reach of a new object.
@@ -67,7 +70,7 @@ impl Content {
     /// May an object rest on this one?
     pub fn can_carry(&self, content: &[u8]) -> bool {
         delta::can_reach(self.bytes.len(), content.len())
-            && self.load_len + content.len() as u64 <= MAX_LOAD_LEN
+            && self.load_len.saturating_add(content.len() as u64) <= MAX_LOAD_LEN
     }
 }
 
@@ -84,8 +87,8 @@ impl Encoded {
     pub fn delta(content: &[u8], base: &Content, at: ObjectAt, frame: Vec<u8>) -> Encoded {
         Encoded {
             packing: Packing::Delta { base: at, frame },
-            k: base.k + 1,
-            load_len: base.load_len + content.len() as u64,
+            k: base.k.saturating_add(1),
+            load_len: base.load_len.saturating_add(content.len() as u64),
         }
     }
 
@@ -237,11 +240,15 @@ const MAX_CHANGES: usize = 8192;
 
 /// Changes that were read, by the numbers of their commit and of the change in it. Each was checked when it was read.
 #[derive(Debug, Default)]
-pub(crate) struct ChangeCache(Mutex<HashMap<(u64, u64), LocatedChange>>);
+pub(crate) struct ChangeCache {
+    changes: Mutex<HashMap<(u64, u64), LocatedChange>>,
+    /// What was found of objects that are not where they should be.
+    lookups: Lookups,
+}
 
 impl ChangeCache {
     fn lock(&self) -> MutexGuard<'_, HashMap<(u64, u64), LocatedChange>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn put(&self, at: (u64, u64), change: &LocatedChange) {
@@ -255,6 +262,7 @@ impl ChangeCache {
     /// Forgets the changes of commits from this number on.
     pub fn forget_from(&self, seq: u64) {
         self.lock().retain(|(at, _), _| *at < seq);
+        self.lookups.clear();
     }
 }
 
@@ -356,13 +364,35 @@ impl<'a> ObjectReader<'a> {
         if let Some(at) = stored_here(&self.change(&first)?, first.seq, id) {
             return Ok(Some(at));
         }
-        for row in self.catalog.by_key(id.key(), id.key())? {
+        Ok(self.copies(id)?.first().copied())
+    }
+
+    /// Where versions stored this object, in order; the first few places.
+    fn copies(&self, id: &ObjectId) -> Result<Vec<ObjectAt>, Fault> {
+        let newest = self.catalog.newest_seq();
+        let places = self
+            .changes
+            .lookups
+            .by_key(id.key(), newest, || self.stored_with(id.key()))?;
+        Ok(places.get(id).cloned().unwrap_or_default())
+    }
+
+    /// All objects that versions with this key stored, and where.
+    fn stored_with(&self, key: i64) -> Result<HashMap<ObjectId, Vec<ObjectAt>>, Fault> {
+        let mut places: HashMap<ObjectId, Vec<ObjectAt>> = HashMap::new();
+        for row in self.catalog.by_key(key, key)? {
             let located = self.change(&row)?;
-            if let Some(at) = stored_here(&located, row.seq, id) {
-                return Ok(Some(at));
+            let content = located.stored.change.content.map(|content| content.object);
+            for id in content.into_iter().chain(located.stored.second()) {
+                if let Some(at) = stored_here(&located, row.seq, &id) {
+                    let copies = places.entry(id).or_default();
+                    if copies.len() < MAX_COPIES {
+                        copies.push(at);
+                    }
+                }
             }
         }
-        Ok(None)
+        Ok(places)
     }
 
     /// Where the object of a change is stored: usually in its own commit.
@@ -384,20 +414,33 @@ impl<'a> ObjectReader<'a> {
 
     /// An object with this id among those whose commit record is lost: only their content tells them.
     pub fn find_orphan(&self, id: &ObjectId) -> Result<Option<ObjectAt>, Fault> {
-        for seq in self.catalog.lost_commits()? {
+        let lost = self.catalog.lost_commits()?;
+        if lost.is_empty() {
+            return Ok(None);
+        }
+        let newest = self.catalog.newest_seq();
+        let places = self
+            .changes
+            .lookups
+            .orphans(newest, || self.orphans(&lost))?;
+        Ok(places.get(id).copied())
+    }
+
+    /// The objects of these commits by their ids.
+    fn orphans(&self, lost: &[u64]) -> Result<HashMap<ObjectId, ObjectAt>, Fault> {
+        let mut places = HashMap::new();
+        for seq in lost {
             for ordinal in 0.. {
-                let at = ObjectAt { seq, ordinal };
-                if self.catalog.object(seq, ordinal)?.is_none() {
+                let at = ObjectAt { seq: *seq, ordinal };
+                if self.catalog.object(at.seq, ordinal)?.is_none() {
                     break;
                 }
-                if let Ok((content, _)) = self.content(at, &mut |_| None)
-                    && ObjectId::of(&content.bytes) == *id
-                {
-                    return Ok(Some(at));
+                if let Ok((content, _)) = self.content(at, &mut |_| None) {
+                    places.entry(ObjectId::of(&content.bytes)).or_insert(at);
                 }
             }
         }
-        Ok(None)
+        Ok(places)
     }
 
     fn place(&self, at: ObjectAt) -> Result<RecordPlace, Fault> {
@@ -488,6 +531,7 @@ impl<'a> ObjectReader<'a> {
         let mut records = Vec::new();
         let mut next = at;
         let mut packed = 0;
+        let mut load_len = 0u64;
         let below = loop {
             if let Some(content) = cached(next) {
                 break Some(content);
@@ -501,8 +545,13 @@ impl<'a> ObjectReader<'a> {
             let record =
                 ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
             let rests_on = record.rests_on();
+            // What is read and what is made of it are both bounded: a frame can hold much, and little.
+            let len = delta::record_content_len(&record)
+                .map_err(|error| self.corrupt(place, &error.to_string()))?;
+            load_len = load_len.saturating_add(len.max(body.len() as u64 / 2));
+            let alone = records.is_empty() && rests_on.is_none();
             records.push((place, body));
-            if records.len() > MAX_FRAMES {
+            if records.len() > MAX_FRAMES || (load_len > MAX_LOAD_LEN && !alone) {
                 return Err(self.corrupt(place, "an object rests on too many others"));
             }
             match rests_on {
@@ -619,41 +668,43 @@ impl<'a> ObjectReader<'a> {
         id: &ObjectId,
         cache: Option<&Mutex<ContentCache>>,
     ) -> Result<Arc<Vec<u8>>, Fault> {
-        let read = self
-            .locate(located, seq, id)
-            .and_then(|at| self.checked(at, id, cache));
+        let at = self.locate(located, seq, id);
+        let tried = at.as_ref().ok().copied();
+        let read = at.and_then(|at| self.checked(at, id, cache));
         let Err(Fault::Doubt(error)) = read else {
             return read;
         };
-        match self.find_whole(id, cache)? {
+        match self.find_whole(id, tried, cache)? {
             Some(bytes) => Ok(bytes),
             None => Err(Fault::Doubt(error)),
         }
     }
 
-    /// The content with this id from the first place where it is whole.
+    /// The content with this id from the first place where it is whole, but for one that was tried.
     pub fn find_whole(
         &self,
         id: &ObjectId,
+        tried: Option<ObjectAt>,
         cache: Option<&Mutex<ContentCache>>,
     ) -> Result<Option<Arc<Vec<u8>>>, Fault> {
-        for row in self.catalog.by_key(id.key(), id.key())? {
-            let at = match self.change(&row) {
-                Ok(located) => stored_here(&located, row.seq, id),
-                Err(Fault::Doubt(_)) => None,
-                Err(fault) => return Err(fault),
-            };
-            let Some(at) = at else { continue };
+        let copies = match self.copies(id) {
+            Err(Fault::Doubt(_)) => Vec::new(),
+            copies => copies?,
+        };
+        for at in copies {
+            if Some(at) == tried {
+                continue;
+            }
             match self.checked(at, id, cache) {
                 Ok(bytes) => return Ok(Some(bytes)),
                 Err(Fault::Doubt(_)) => {}
                 Err(fault) => return Err(fault),
             }
         }
-        let Some(at) = self.find_orphan(id)? else {
-            return Ok(None);
-        };
-        self.checked(at, id, cache).map(Some)
+        match self.find_orphan(id)? {
+            Some(at) if Some(at) != tried => self.checked(at, id, cache).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Is this object in the log, and whole?
@@ -665,7 +716,7 @@ impl<'a> ObjectReader<'a> {
     ) -> Result<bool, Fault> {
         match self.checked(at, id, cache) {
             Ok(_) => Ok(true),
-            Err(Fault::Doubt(_)) => Ok(self.find_whole(id, cache)?.is_some()),
+            Err(Fault::Doubt(_)) => Ok(self.find_whole(id, Some(at), cache)?.is_some()),
             Err(fault) => Err(fault),
         }
     }
@@ -706,7 +757,7 @@ impl<'a> ObjectReader<'a> {
         {
             return Ok(content.bytes.clone());
         }
-        if let Some(bytes) = self.find_whole(id, None)? {
+        if let Some(bytes) = self.find_whole(id, Some(at), None)? {
             return Ok(bytes);
         }
         read?;
@@ -728,11 +779,17 @@ impl<'a> ObjectReader<'a> {
         }
     }
 
-    /// The versions whose object or source has this id, or that bring the layout with it.
-    pub fn versions_with(&self, id: &ObjectId) -> Result<Vec<VersionRow>, Fault> {
-        let mut rows = self.catalog.by_key(id.key(), id.key())?;
-        rows.retain(|row| self.change(row).is_ok_and(|located| mentions(&located, id)));
-        Ok(rows)
+    /// The versions with this key, with the ids that their changes name: of the object, and of a source or a layout.
+    pub fn versions_by_key(&self, key: i64) -> Result<Vec<(VersionRow, Vec<ObjectId>)>, Fault> {
+        let rows = self.catalog.by_key(key, key)?.into_iter();
+        Ok(rows
+            .filter_map(|row| {
+                let located = self.change(&row).ok()?;
+                let stored = &located.stored;
+                let object = stored.change.content.map(|content| content.object);
+                Some((row, object.into_iter().chain(stored.second()).collect()))
+            })
+            .collect())
     }
 
     /// The anchor numbered `target` on the way from `at` to its keyframe.
@@ -809,7 +866,7 @@ impl<'a> ObjectReader<'a> {
             return None;
         }
         let (before, _) = self.content(at, cached).ok()?;
-        let k = before.k + 1;
+        let k = before.k.saturating_add(1);
         if k >= KEYFRAME_EVERY {
             return None;
         }
@@ -852,12 +909,6 @@ fn spot(place: RecordPlace) -> Result<Spot, Fault> {
             "the index has no place in a block for an object".to_owned(),
         )),
     }
-}
-
-fn mentions(located: &LocatedChange, id: &ObjectId) -> bool {
-    let stored = &located.stored;
-    let object = stored.change.content.map(|content| content.object);
-    object == Some(*id) || stored.second() == Some(*id)
 }
 
 /// The log does not hold what it should, as far as the index knows.

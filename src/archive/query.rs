@@ -1,5 +1,6 @@
 //! Asking: resolve, load, list, identify, tags, stats.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Archive;
@@ -580,10 +581,9 @@ impl Archive {
     /// Bytes of the canonical forms of all versions: each object's length as its record says it, times its versions.
     /// What is damaged counts as nothing.
     fn document_bytes(&self) -> Result<u64> {
-        let head = self.head()?.seq;
-        let mut lengths = std::collections::HashMap::new();
-        let mut total = 0u64;
-        for seq in 1..=head {
+        let mut lengths: HashMap<i64, (Option<u64>, u64)> = HashMap::new();
+        let mut seqs = self.commits_downwards();
+        while let Some(seq) = seqs.next(self)? {
             let more = self.engine.ask(|catalog| {
                 let place = match catalog.commit(seq)? {
                     Some(row) if row.record_len > 0 => row.place(),
@@ -612,11 +612,24 @@ impl Archive {
                 Ok(more)
             })?;
             for (id, len) in more {
-                let len = *lengths.entry(id.key()).or_insert(len.unwrap_or(0));
-                total += len;
+                // The commit that stored it may be an earlier one, which is still to come.
+                let (known, count) = lengths.entry(id.key()).or_default();
+                *known = len.or(*known);
+                *count += 1;
             }
         }
-        Ok(total)
+        let lengths = lengths.into_values();
+        Ok(lengths.fold(0u64, |sum, (len, count)| {
+            sum.saturating_add(len.unwrap_or(0).saturating_mul(count))
+        }))
+    }
+
+    /// The numbers of the commits that the log has, newest first.
+    pub(crate) fn commits_downwards(&self) -> Downwards {
+        Downwards {
+            page: Vec::new(),
+            below: u64::MAX,
+        }
     }
 
     /// The newest commit that is neither an undo (or a redo) nor undone: what `undo` takes back by default.
@@ -638,25 +651,53 @@ impl Archive {
     /// The newest commit that `wanted` likes, given the numbers of commits that later ones took back.
     fn walk_back(
         &self,
-        wanted: impl Fn(&CommitView, &[u64]) -> bool,
+        wanted: impl Fn(&CommitView, &HashSet<u64>) -> bool,
     ) -> Result<Option<CommitView>> {
         self.engine.ask(|catalog| {
-            let mut taken_back = Vec::new();
-            let head = catalog.newest_seq();
-            for seq in (1..=head).rev() {
-                let Some(view) = self.commit_view(catalog, seq)? else {
-                    continue;
+            let mut taken_back = HashSet::new();
+            let mut below = u64::MAX;
+            loop {
+                let rows = catalog.commits_below(below, PAGE)?;
+                let Some(last) = rows.last() else {
+                    return Ok(None);
                 };
-                if wanted(&view, &taken_back) {
-                    return Ok(Some(view));
-                }
-                // An undo that was itself taken back undoes nothing.
-                if !taken_back.contains(&view.seq) {
-                    taken_back.extend(view.undo_of);
-                    taken_back.extend(view.redo_of);
+                below = last.seq;
+                for row in rows {
+                    let Some(view) = self.commit_view(catalog, row.seq)? else {
+                        continue;
+                    };
+                    if wanted(&view, &taken_back) {
+                        return Ok(Some(view));
+                    }
+                    // An undo that was itself taken back undoes nothing.
+                    if !taken_back.contains(&view.seq) {
+                        taken_back.extend(view.undo_of);
+                        taken_back.extend(view.redo_of);
+                    }
                 }
             }
-            Ok(None)
         })
+    }
+}
+
+/// The numbers of commits, newest first, a page at a time.
+pub(crate) struct Downwards {
+    /// Those that are left of the page, oldest first.
+    page: Vec<u64>,
+    below: u64,
+}
+
+impl Downwards {
+    /// The next one.
+    pub fn next(&mut self, archive: &Archive) -> Result<Option<u64>> {
+        if self.page.is_empty() {
+            let below = self.below;
+            let rows = archive
+                .engine
+                .ask(|catalog| Ok(catalog.commits_below(below, PAGE)?))?;
+            self.below = rows.last().map_or(0, |row| row.seq);
+            self.page = rows.iter().rev().map(|row| row.seq).collect();
+        }
+        Ok(self.page.pop())
     }
 }

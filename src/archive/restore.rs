@@ -8,6 +8,7 @@ use super::version::{Change as Changed, CommitView, Note, Status, Version};
 use crate::commit::{Change, Fields, Op};
 use crate::error::{Error, Result};
 use crate::id::CommitId;
+use crate::log::format::LOG_FOLDER;
 use crate::revision::Spec;
 
 /// What was restored.
@@ -418,6 +419,10 @@ impl Archive {
         let mut current = self.resolve(path, &Spec::Latest)?;
         let none = |path: &str| Error::not_found(format!("{path} has no version to go back to"));
         while let (Op::Rollback, Some(of)) = (current.op, current.of) {
+            if of >= current.version {
+                let message = format!("{} goes back to a later version", current.rev());
+                return Err(Error::corrupt(LOG_FOLDER, None, message));
+            }
             current = self.resolve(path, &Spec::Number(of))?;
         }
         // A deletion in between is nothing to go back to.

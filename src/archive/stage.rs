@@ -17,6 +17,7 @@ use crate::log::cursor::Head;
 use crate::log::format::{CHECKSUM_LEN, PATH_KEY_LEN, SPELL_EVERY};
 use crate::log::record::{CommitChanges, CommitRecord, StoredChange};
 use crate::log::scan::PlacedBatch;
+use crate::wire::MAX_NUMBER;
 
 impl Transaction<'_> {
     /// Stages a commit. The drafts may come in any order.
@@ -49,6 +50,11 @@ impl Transaction<'_> {
             b_version.cmp(&a_version).then(a_path.cmp(&b_path))
         });
         let seq = self.head.seq + 1;
+        let versions = drafts.iter().map(|draft| draft.change.version);
+        if versions.fold(seq, u64::max) > MAX_NUMBER {
+            let message = "the numbers of commits or versions of this archive are used up";
+            return Err(Fault::Error(Error::Unsupported(message.to_owned())));
+        }
         let keys = self.engine.reader.keys();
         let start = self.unwritten.bytes.len();
         let mut builder = BatchBuilder::new(keys, &self.unwritten.bytes);

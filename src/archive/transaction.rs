@@ -347,6 +347,19 @@ impl Transaction<'_> {
         })
     }
 
+    /// The newest version of a path below a number.
+    pub fn version_below(&self, path: &str, below: u64) -> Result<Option<Newest>, Fault> {
+        self.with(
+            |objects| match objects.catalog.versions(path, below, 1)?.pop() {
+                None => Ok(None),
+                Some(row) => Ok(Some(Newest {
+                    located: objects.change(&row)?,
+                    row,
+                })),
+            },
+        )
+    }
+
     /// The newest version of a path made by commit `seq` or before.
     pub fn version_as_of(&self, path: &str, seq: u64) -> Result<Option<Newest>, Fault> {
         self.with(|objects| match objects.catalog.version_as_of(path, seq)? {

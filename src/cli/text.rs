@@ -49,7 +49,7 @@ pub(super) fn short(id: impl Display) -> String {
 
 /// A time to the second, in UTC: `2026-11-01 12:00:00Z`.
 pub(super) fn clock(microseconds: i64) -> String {
-    let text = format_utc(microseconds - microseconds.rem_euclid(1_000_000));
+    let text = format_utc(microseconds.saturating_sub(microseconds.rem_euclid(1_000_000)));
     text.replacen('T', " ", 1)
 }
 

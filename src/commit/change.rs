@@ -4,6 +4,7 @@
 //! here always the number itself, in the bytes how far back it is.
 
 use crate::id::{ObjectId, PathKey};
+use crate::path::check_path;
 use crate::wire::{Bytes, Malformed, put_bytes, put_uvar};
 
 /// What happened to a path.
@@ -305,7 +306,7 @@ impl Change {
     ) -> Result<Change, Malformed> {
         let op = Op::from_byte(input.u8()?).ok_or(Malformed("unknown operation"))?;
         let flags = input.u8()?;
-        let mut change = Change::of_flags(op, flags, input.uvar()?)?;
+        let mut change = Change::of_flags(op, flags, input.counted()?)?;
         match Change::by_key(flags) {
             true => change.key = Some(PathKey(input.array()?)),
             false => change.path = input.text()?,
@@ -327,10 +328,26 @@ impl Change {
             });
         }
         if change.has_reference() {
-            change.of = input.uvar()?;
+            change.of = input.counted()?;
             change.other = input.text()?;
         }
+        change.check_names()?;
         Ok(change)
+    }
+
+    /// Can the names be paths? Files are written by them, so what leads elsewhere is no change. Who spells none has
+    /// a key, or is a tag that names no path.
+    pub(crate) fn check_names(&self) -> Result<(), Malformed> {
+        let wrong = Err(Malformed("a path that no document can have"));
+        let nameless = self.key.is_some() || !self.op.makes_version() && self.path.is_empty();
+        if !nameless && check_path(&self.path).is_err() {
+            return wrong;
+        }
+        let renamed = matches!(self.op, Op::Rename | Op::RenameAway);
+        if renamed && check_path(&self.other).is_err() {
+            return wrong;
+        }
+        Ok(())
     }
 
     fn decode_layout(

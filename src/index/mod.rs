@@ -97,6 +97,37 @@ impl Catalog<'_> {
         self.sql().commit(seq)
     }
 
+    /// The number of the first commit behind this one that the log has.
+    pub fn commit_after(&self, seq: u64) -> Answer<Option<u64>> {
+        if seq < self.mark
+            && let Some(next) = self.sql().commit_after(seq, self.mark)?
+        {
+            return Ok(Some(next));
+        }
+        let behind = seq.max(self.mark);
+        let next = self
+            .layers
+            .iter()
+            .filter_map(|layer| layer.commit_after(behind));
+        Ok(next.min())
+    }
+
+    /// The commits below this number that the log has, newest first, at most `limit`. Numbers may be missing, any
+    /// number of them: who counts down from the newest may never come to an end.
+    pub fn commits_below(&self, below: u64, limit: usize) -> Answer<Vec<CommitRow>> {
+        let mut rows: Vec<CommitRow> = Vec::new();
+        for layer in self.newest_first() {
+            let below = rows.last().map_or(below, |row| row.seq);
+            rows.extend(layer.commits_below(below).take(limit - rows.len()));
+        }
+        if rows.len() < limit {
+            let below = rows.last().map_or(below, |row| row.seq);
+            let below = below.min(self.mark.saturating_add(1));
+            rows.extend(self.sql().commits_below(below, limit - rows.len())?);
+        }
+        Ok(rows)
+    }
+
     /// Commits whose record is lost, though objects of theirs are not.
     pub fn lost_commits(&self) -> Answer<Vec<u64>> {
         let mut lost = self.sql().lost_commits(self.mark)?;

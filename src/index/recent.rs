@@ -1,6 +1,7 @@
 //! Commits that are not in the SQLite file yet, in memory.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
 use super::rows::*;
 use crate::id::PathKey;
@@ -88,6 +89,17 @@ impl Recent {
 
     pub fn commit(&self, seq: u64) -> Option<CommitRow> {
         self.commits.get(&seq).copied()
+    }
+
+    /// The number of the first commit behind this one.
+    pub fn commit_after(&self, seq: u64) -> Option<u64> {
+        let behind = (Bound::Excluded(seq), Bound::Unbounded);
+        self.commits.range(behind).next().map(|(seq, _)| *seq)
+    }
+
+    /// Commits below this number, newest first.
+    pub fn commits_below(&self, below: u64) -> impl Iterator<Item = &CommitRow> {
+        self.commits.range(..below).rev().map(|(_, row)| row)
     }
 
     pub fn lost_commits(&self) -> impl Iterator<Item = u64> + '_ {

@@ -400,18 +400,29 @@ impl SqliteIndex {
         let row = self
             .connection
             .prepare_cached(sql)?
-            .query_row([to_sql(seq)], |row| {
-                Ok(CommitRow {
-                    seq,
-                    segment: number(row, 0)?,
-                    offset: number(row, 1)?,
-                    before: number(row, 2)?,
-                    record_len: number(row, 3)?,
-                    time: row.get(4)?,
-                    key: row.get(5)?,
-                })
-            });
+            .query_row([to_sql(seq)], |row| commit_row(seq, row));
         Ok(row.optional()?)
+    }
+
+    /// The number of the first commit behind this one, up to the mark.
+    pub fn commit_after(&self, seq: u64, mark: u64) -> Answer<Option<u64>> {
+        let sql = "SELECT seq FROM commits WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT 1";
+        Ok(self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(params![to_sql(seq), to_sql(mark)], |row| number(row, 0))
+            .optional()?)
+    }
+
+    /// Commits below this number, newest first.
+    pub fn commits_below(&self, below: u64, limit: usize) -> Answer<Vec<CommitRow>> {
+        let sql = "SELECT segment, offset, before, record_len, time, key, seq FROM commits
+                   WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![to_sql(below), limit as i64], |row| {
+            commit_row(number(row, 6)?, row)
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     pub fn lost_commits(&self, mark: u64) -> Answer<Vec<u64>> {
@@ -775,6 +786,18 @@ struct PathRow {
     id: i64,
     newest: u64,
     count: u64,
+}
+
+fn commit_row(seq: u64, row: &Row<'_>) -> rusqlite::Result<CommitRow> {
+    Ok(CommitRow {
+        seq,
+        segment: number(row, 0)?,
+        offset: number(row, 1)?,
+        before: number(row, 2)?,
+        record_len: number(row, 3)?,
+        time: row.get(4)?,
+        key: row.get(5)?,
+    })
 }
 
 fn mark_row(row: &Row<'_>) -> rusqlite::Result<Mark> {

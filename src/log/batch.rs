@@ -64,8 +64,10 @@ pub(crate) enum Next {
     Loss(Box<PlacedLoss>),
     /// Nothing more, or zeros to the end.
     End,
-    /// No whole batch, though nothing seen is wrong: the bytes end too early.
-    Incomplete,
+    /// No whole batch, though nothing seen is wrong: the bytes end too early, in the record at `at`.
+    Incomplete {
+        at: u64,
+    },
     /// Not a batch. `at` is the offset of the record that is not one.
     Broken {
         at: u64,
@@ -82,7 +84,7 @@ pub(crate) fn read_next(bytes: &[u8], keys: &ArchiveKeys) -> Next {
     loop {
         let frame = match read_frame(&bytes[at..], keys) {
             Ok(frame) => frame,
-            Err(NoRecord::Incomplete) => return Next::Incomplete,
+            Err(NoRecord::Incomplete) => return Next::Incomplete { at: at as u64 },
             Err(NoRecord::Broken(reason)) => {
                 return Next::Broken {
                     at: at as u64,
@@ -148,16 +150,7 @@ pub(crate) fn check_batch(
         return Err("wrong checksum of the batch");
     }
     let changes = all_changes(&record, front, keys)?;
-    let objects: u64 = changes
-        .iter()
-        .fold(0u64, |sum, c| sum.saturating_add(c.objects_len()));
-    let blocks: u64 = match &record.changes {
-        CommitChanges::Inline(_) => 0,
-        CommitChanges::Records { lengths, .. } => lengths
-            .iter()
-            .fold(0u64, |sum, len| sum.saturating_add(*len)),
-    };
-    if objects.saturating_add(blocks) != record.before {
+    if !fits(&record, &changes) {
         return Err("the records of the batch are not those of its changes");
     }
     let id = record.id();
@@ -168,6 +161,17 @@ pub(crate) fn check_batch(
         spots: None,
         len: bytes.len() as u64,
     })
+}
+
+/// Do the records that the changes name, and those that hold the changes, fill the batch in front of the commit record?
+pub(crate) fn fits(record: &CommitRecord, changes: &[StoredChange]) -> bool {
+    let objects = changes.iter().map(StoredChange::objects_len);
+    let blocks: &[u64] = match &record.changes {
+        CommitChanges::Inline(_) => &[],
+        CommitChanges::Records { lengths, .. } => lengths,
+    };
+    let all = objects.chain(blocks.iter().copied());
+    all.fold(0u64, u64::saturating_add) == record.before
 }
 
 /// The changes of a commit, from its record or from the changes records at the end of `front`, the bytes of the

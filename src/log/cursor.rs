@@ -7,7 +7,7 @@ use super::loss::PlacedLoss;
 use super::manifest::{Manifest, Sealed, SegmentEntry};
 use super::packed::walk;
 use super::reader::{BatchPlace, LogReader, ManifestStamp, segment_file};
-use super::scan::{Damage, PlacedBatch, Scan, scan};
+use super::scan::{Damage, End, Found, PlacedBatch, scan};
 use crate::error::{Error, Result};
 use crate::id::CommitId;
 use crate::storage::StorageFile;
@@ -165,7 +165,6 @@ impl Cursor {
     ) -> Result<Progress> {
         let name = entry.file();
         let io = |error| Error::io(format!("read {name}"), error);
-        let mut damaged = false;
         let file = match reader.segment(entry.number) {
             Ok(file) => Some(file),
             // A lost segment loses its own commits, not those in front and behind.
@@ -180,118 +179,44 @@ impl Cursor {
             return Ok(Progress::Diverged);
         }
         let sealed = entry.sealed.as_ref();
-        let from_start = self.offset == 0;
-        let found = match &file {
-            Some(file) if entry.packed => walk(file, self.offset, len, reader.keys()),
-            file => self.scan(file.as_ref(), len, sealed.is_some(), reader),
+        let offset = self.offset;
+        let mut intake = Intake {
+            begun: offset != 0,
+            cursor: self,
+            reader,
+            segment: entry.number,
+            next_seq,
+            sink,
+            pending: Vec::new(),
+            damaged: false,
+            stands: false,
         };
-        let found = found.map_err(io)?;
-        if (found.torn || !found.damage.is_empty()) && !self.head_stands(reader) {
-            return Ok(Progress::Diverged);
-        }
-        let mut damage = found.damage.into_iter().peekable();
-        for (offset, identity) in &found.identities {
-            if identity != reader.identity() {
-                damaged = true;
-                let damage =
-                    Damage::plain(*offset, *offset, "the segment belongs to another archive");
-                sink(Event::Damage {
-                    segment: entry.number,
-                    damage,
-                    missing: None,
-                })?;
-            }
-        }
-        if from_start
-            && found
-                .identities
-                .first()
-                .is_none_or(|(offset, _)| *offset != 0)
-            && !found.torn
-        {
-            let known = damage.peek().is_some_and(|damage| damage.offset == 0);
-            let reason = match file {
-                Some(_) => "the segment does not start with its header",
-                None => "the segment is missing",
-            };
-            if !known && (file.is_some() || sealed.is_none()) {
-                let damage = Damage::plain(0, 0, reason);
-                sink(Event::Damage {
-                    segment: entry.number,
-                    damage,
-                    missing: None,
-                })?;
-            }
-        }
-        let mut losses = found.losses.into_iter().peekable();
-        for placed in found.batches {
-            while let Some(loss) = losses.next_if(|loss| loss.offset < placed.offset) {
-                self.pass_loss(entry.number, loss, &mut damage, sink)?;
-            }
-            let record = &placed.batch.record;
-            let mut before: Vec<Damage> = Vec::new();
-            while let Some(next) = damage.next_if(|d| d.offset < placed.offset + placed.batch.len) {
-                before.push(next);
-            }
-            let follows = record.seq == self.head.seq + 1 && record.parents[0] == self.head.commit;
-            // Not damage where what was read before is gone, and other commits stand in its place.
-            if !follows && !self.head_stands(reader) {
-                return Ok(Progress::Diverged);
-            }
-            if record.seq <= self.head.seq || next_seq.is_some_and(|next| record.seq >= next) {
-                // A commit that stands in the log twice, or out of its place: what came first counts.
-                let reason = "a commit that is in the log already, or out of its place";
-                before.push(Damage::plain(
-                    placed.offset,
-                    placed.offset + placed.batch.len,
-                    reason,
-                ));
-                for damage in before {
-                    sink(Event::Damage {
-                        segment: entry.number,
-                        damage,
-                        missing: None,
-                    })?;
-                }
-                continue;
-            }
-            let mut missing =
-                (record.seq > self.head.seq + 1).then_some((self.head.seq + 1, record.seq - 1));
-            if !follows && before.is_empty() && !damaged {
-                let reason = if missing.is_some() {
-                    "commits are missing in front of this place"
-                } else {
-                    "the commit does not follow the one before it"
-                };
-                before.push(Damage::plain(placed.offset, placed.offset, reason));
-            }
-            for damage in before {
-                sink(Event::Damage {
-                    segment: entry.number,
-                    damage,
-                    missing: missing.take(),
-                })?;
-            }
-            self.head = Head {
-                seq: record.seq,
-                commit: placed.batch.id,
-                recorded: record.recorded,
-                place: Some(placed.batch.place(entry.number, placed.offset)),
-                synced_before: placed.offset.saturating_sub(record.unsynced),
-            };
-            sink(Event::Batch {
-                segment: entry.number,
-                placed,
-            })?;
-        }
-        for loss in losses {
-            self.pass_loss(entry.number, loss, &mut damage, sink)?;
-        }
+        let mut take = |found| intake.take(found);
+        let ended = match &file {
+            Some(file) if entry.packed => walk(file, offset, len, reader.keys(), &mut take),
+            Some(file) => match read_to_end(file, offset, len) {
+                Ok(bytes) => scan(&bytes, offset, sealed.is_some(), reader.keys(), &mut take),
+                Err(error) => Err(Stop::Io(error)),
+            },
+            None => Ok(End {
+                end: offset,
+                torn: false,
+            }),
+        };
+        let ended = ended.and_then(|end| {
+            intake.end(&end, file.is_some() || sealed.is_none(), file.is_some())?;
+            Ok((end, intake.pending))
+        });
+        let (End { end, torn }, pending) = match ended {
+            Ok(ended) => ended,
+            Err(Stop::Diverged) => return Ok(Progress::Diverged),
+            Err(Stop::Io(error)) => return Err(io(error)),
+            Err(Stop::Error(error)) => return Err(error),
+        };
         let mut missing = next_seq
             .filter(|next| *next > self.head.seq + 1)
             .map(|next| (self.head.seq + 1, next - 1));
-        let seal =
-            sealed.and_then(|sealed| self.check_seal(sealed, found.end, len, file.is_some()));
+        let seal = sealed.and_then(|sealed| self.check_seal(sealed, end, len, file.is_some()));
         if let (Some((_, last)), Some(sealed)) = (missing, sealed) {
             // MANIFEST knows how the segment ended: the history goes on from there, and no number is used twice.
             self.head = Head {
@@ -299,96 +224,23 @@ impl Cursor {
                 commit: sealed.last_commit,
                 place: Some(BatchPlace {
                     segment: entry.number,
-                    offset: found.end,
+                    offset: end,
                     before: 0,
                     record_len: 0,
                 }),
                 ..self.head
             };
         }
-        for damage in damage.chain(seal) {
+        for damage in pending.into_iter().chain(seal) {
             sink(Event::Damage {
                 segment: entry.number,
                 damage,
                 missing: missing.take(),
             })?;
         }
-        self.offset = found.end;
-        self.torn = found.torn;
+        self.offset = end;
+        self.torn = torn;
         Ok(Progress::Reached)
-    }
-
-    /// Goes on behind commits that are known to be gone.
-    fn pass_loss(
-        &mut self,
-        segment: u64,
-        loss: PlacedLoss,
-        damage: &mut std::iter::Peekable<impl Iterator<Item = Damage>>,
-        sink: &mut dyn FnMut(Event) -> Result<()>,
-    ) -> Result<()> {
-        let next = self.head.seq + 1;
-        let lost = loss.record.commits;
-        let mut before: Vec<Damage> = Vec::new();
-        while let Some(found) = damage.next_if(|damage| damage.offset < loss.end) {
-            before.push(found);
-        }
-        let mut missing = lost
-            .filter(|lost| lost.first > next)
-            .map(|lost| (next, lost.first - 1));
-        let out_of_place = lost.is_some_and(|lost| lost.first < next);
-        if out_of_place {
-            let reason = "a note of lost commits that are in the log";
-            before.push(Damage::plain(loss.offset, loss.end, reason));
-        } else if missing.is_some() && before.is_empty() {
-            let reason = "commits are missing in front of this place";
-            before.push(Damage::plain(loss.offset, loss.offset, reason));
-        }
-        for damage in before {
-            sink(Event::Damage {
-                segment,
-                damage,
-                missing: missing.take(),
-            })?;
-        }
-        if out_of_place {
-            return Ok(());
-        }
-        if let Some(lost) = lost {
-            self.head = Head {
-                seq: lost.last,
-                commit: lost.id,
-                place: Some(BatchPlace {
-                    segment,
-                    offset: loss.end,
-                    before: 0,
-                    record_len: 0,
-                }),
-                // It was synced before MANIFEST named its segment.
-                synced_before: loss.end,
-                ..self.head
-            };
-        }
-        sink(Event::Loss { segment, loss })
-    }
-
-    fn scan(
-        &self,
-        file: Option<&Arc<dyn StorageFile>>,
-        len: u64,
-        sealed: bool,
-        reader: &LogReader,
-    ) -> io::Result<Scan> {
-        let mut bytes = Vec::new();
-        let size = usize::try_from(len - self.offset).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        bytes
-            .try_reserve_exact(size)
-            .map_err(|_| io::ErrorKind::OutOfMemory)?;
-        bytes.resize(size, 0);
-        if let Some(file) = file {
-            let count = file.read_at(&mut bytes, self.offset)?;
-            bytes.truncate(count);
-        }
-        Ok(scan(&bytes, self.offset, sealed, reader.keys()))
     }
 
     /// Does a sealed segment end as MANIFEST says? `end` is where its batches end, `len` where its bytes do.
@@ -415,6 +267,203 @@ impl Cursor {
                 .is_ok_and(|record| record.id() == self.head.commit),
         }
     }
+}
+
+/// Why the reading of a segment ends in front of its end.
+enum Stop {
+    /// What was read before is gone.
+    Diverged,
+    Io(io::Error),
+    Error(Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Io(error)
+    }
+}
+
+/// Takes what a segment holds, in order, and tells what it means for the history.
+struct Intake<'a> {
+    cursor: &'a mut Cursor,
+    reader: &'a LogReader,
+    segment: u64,
+    /// The number at which the next segment begins.
+    next_seq: Option<u64>,
+    sink: &'a mut dyn FnMut(Event) -> Result<()>,
+    /// Damage behind the newest batch: what it costs shows with the next one.
+    pending: Vec<Damage>,
+    /// A header was met, or found missing.
+    begun: bool,
+    /// The segment is, at least in part, one of another archive.
+    damaged: bool,
+    /// What was read before was looked for, and is there.
+    stands: bool,
+}
+
+impl Intake<'_> {
+    fn tell(&mut self, damage: Damage, missing: Option<(u64, u64)>) -> Result<(), Stop> {
+        let segment = self.segment;
+        (self.sink)(Event::Damage {
+            segment,
+            damage,
+            missing,
+        })
+        .map_err(Stop::Error)
+    }
+
+    /// Is what was read before still there? Looked for once: the rest of the segment was read before, or at once.
+    fn check_head(&mut self) -> Result<(), Stop> {
+        if !self.stands && !self.cursor.head_stands(self.reader) {
+            return Err(Stop::Diverged);
+        }
+        self.stands = true;
+        Ok(())
+    }
+
+    fn take(&mut self, found: Found) -> Result<(), Stop> {
+        let at_start = match &found {
+            Found::Identity(offset, _) => *offset == 0,
+            Found::Damage(damage) => damage.offset == 0,
+            Found::Batch(_) | Found::Loss(_) => false,
+        };
+        if !std::mem::replace(&mut self.begun, true) && !at_start {
+            let reason = "the segment does not start with its header";
+            self.tell(Damage::plain(0, 0, reason), None)?;
+        }
+        match found {
+            Found::Identity(offset, identity) => {
+                if identity == self.reader.identity() {
+                    return Ok(());
+                }
+                self.damaged = true;
+                let reason = "the segment belongs to another archive";
+                self.tell(Damage::plain(offset, offset, reason), None)
+            }
+            Found::Damage(damage) => {
+                self.check_head()?;
+                self.pending.push(damage);
+                Ok(())
+            }
+            Found::Batch(placed) => self.take_batch(placed),
+            Found::Loss(loss) => self.take_loss(loss),
+        }
+    }
+
+    /// Goes on behind commits that are known to be gone.
+    fn take_loss(&mut self, loss: PlacedLoss) -> Result<(), Stop> {
+        let head = self.cursor.head;
+        let lost = loss.record.commits;
+        let mut before = std::mem::take(&mut self.pending);
+        let beyond = |last| self.next_seq.is_some_and(|next| last >= next);
+        let out_of_place = lost.is_some_and(|lost| lost.first <= head.seq || beyond(lost.last));
+        let mut missing = None;
+        if out_of_place {
+            self.check_head()?;
+            let reason = "a note of lost commits that is out of its place";
+            before.push(Damage::plain(loss.offset, loss.end, reason));
+        } else if let Some(lost) = lost.filter(|lost| lost.first > head.seq + 1) {
+            self.check_head()?;
+            missing = Some((head.seq + 1, lost.first - 1));
+            if before.is_empty() {
+                let reason = "commits are missing in front of this place";
+                before.push(Damage::plain(loss.offset, loss.offset, reason));
+            }
+        }
+        for damage in before {
+            self.tell(damage, missing.take())?;
+        }
+        if out_of_place {
+            return Ok(());
+        }
+        if let Some(lost) = lost {
+            self.cursor.head = Head {
+                seq: lost.last,
+                commit: lost.id,
+                place: Some(BatchPlace {
+                    segment: self.segment,
+                    offset: loss.end,
+                    before: 0,
+                    record_len: 0,
+                }),
+                // It was synced before MANIFEST named its segment.
+                synced_before: loss.end,
+                ..head
+            };
+        }
+        let segment = self.segment;
+        (self.sink)(Event::Loss { segment, loss }).map_err(Stop::Error)
+    }
+
+    fn take_batch(&mut self, placed: PlacedBatch) -> Result<(), Stop> {
+        let record = &placed.batch.record;
+        let head = self.cursor.head;
+        let follows = record.seq == head.seq + 1 && record.parents[0] == head.commit;
+        // Not damage where what was read before is gone, and other commits stand in its place.
+        if !follows {
+            self.check_head()?;
+        }
+        let mut before = std::mem::take(&mut self.pending);
+        if record.seq <= head.seq || self.next_seq.is_some_and(|next| record.seq >= next) {
+            // A commit that stands in the log twice, or out of its place: what came first counts.
+            let reason = "a commit that is in the log already, or out of its place";
+            let end = placed.offset + placed.batch.len;
+            before.push(Damage::plain(placed.offset, end, reason));
+            for damage in before {
+                self.tell(damage, None)?;
+            }
+            return Ok(());
+        }
+        let mut missing = (record.seq > head.seq + 1).then_some((head.seq + 1, record.seq - 1));
+        if !follows && before.is_empty() && !self.damaged {
+            let reason = if missing.is_some() {
+                "commits are missing in front of this place"
+            } else {
+                "the commit does not follow the one before it"
+            };
+            before.push(Damage::plain(placed.offset, placed.offset, reason));
+        }
+        for damage in before {
+            self.tell(damage, missing.take())?;
+        }
+        self.cursor.head = Head {
+            seq: record.seq,
+            commit: placed.batch.id,
+            recorded: record.recorded,
+            place: Some(placed.batch.place(self.segment, placed.offset)),
+            synced_before: placed.offset.saturating_sub(record.unsynced),
+        };
+        let segment = self.segment;
+        (self.sink)(Event::Batch { segment, placed }).map_err(Stop::Error)
+    }
+
+    /// The segment was read to its end. `wanted`: a header is missed where there is none.
+    fn end(&mut self, end: &End, wanted: bool, stands: bool) -> Result<(), Stop> {
+        if end.torn {
+            return self.check_head();
+        }
+        if !self.begun && wanted {
+            let reason = match stands {
+                true => "the segment does not start with its header",
+                false => "the segment is missing",
+            };
+            self.tell(Damage::plain(0, 0, reason), None)?;
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a segment from an offset on.
+fn read_to_end(file: &Arc<dyn StorageFile>, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let size = usize::try_from(len - offset).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes
+        .try_reserve_exact(size)
+        .map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.resize(size, 0);
+    let count = file.read_at(&mut bytes, offset)?;
+    bytes.truncate(count);
+    Ok(bytes)
 }
 
 /// Reads sealed segments that follow each other in the log, and nothing else. `parent` is the commit in front.

@@ -187,7 +187,7 @@ pub(crate) fn decompress_into(
         frame.extend_from_slice(&ZSTD_MAGIC);
         frame.extend_from_slice(payload);
         let len = content_len(frame)?;
-        if len > limit {
+        if len > limit || len > most_content(payload.len()) {
             return Err(FrameError::TooLarge(len));
         }
         out.clear();
@@ -206,6 +206,12 @@ pub(crate) fn decompress_into(
             false => Err(FrameError::WrongLength),
         }
     })
+}
+
+/// The most bytes that a frame of this length can hold: no block of one is shorter than 4 bytes or holds more than
+/// 128 KiB (RFC 8878, sections 3.1.1.2.2 and 3.1.1.2.3). What claims more is not given the memory.
+fn most_content(frame: usize) -> u64 {
+    (frame as u64 / 4).saturating_mul(128 << 10)
 }
 
 /// The length that a record's content says it has.

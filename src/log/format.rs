@@ -1,7 +1,8 @@
 //! THE constants of the format. `docs/format.md` explains them; nothing else in the crate repeats one.
 
-/// The version of the format. 0 may still change; a reader refuses what is newer than it knows.
-pub const FORMAT: u64 = 0;
+/// The version of the format, which is frozen. A reader refuses what is newer than it knows, and 0, which was in the
+/// making and changed from day to day.
+pub const FORMAT: u64 = 1;
 /// What the identity of an archive calls itself.
 pub const FORMAT_NAME: &str = "backstory";
 
@@ -102,5 +103,7 @@ pub const MAX_LOAD_LEN: u64 = 256 << 20;
 pub const MAX_OBJECT_LEN: u64 = u32::MAX as u64;
 /// A new segment is begun before the first commit that finds the active one this long.
 pub const SEGMENT_LEN: u64 = 64 << 20;
+/// No commit, no version and no segment has a larger number.
+pub const MAX_NUMBER: u64 = crate::wire::MAX_NUMBER;
 /// The longest path, in bytes of UTF-8.
 pub const MAX_PATH_LEN: usize = 4096;

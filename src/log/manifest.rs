@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::format::{LOG_FOLDER, SEGMENT_SUFFIX};
 use crate::commit::ArchiveKeys;
 use crate::id::CommitId;
+use crate::wire::MAX_NUMBER;
 
 /// Why a list cannot be read that asks for something this program does not have.
 pub(crate) const UNKNOWN_FEATURE: &str = "this archive needs a feature that this program lacks";
@@ -123,8 +124,12 @@ impl Manifest {
         let segments: Vec<SegmentEntry> = segments
             .iter()
             .map(|entry| {
-                let number = entry["number"].as_u64().filter(|n| *n > 0)?;
-                let first_seq = entry["first_seq"].as_u64()?;
+                let number = entry["number"]
+                    .as_u64()
+                    .filter(|n| (1..=MAX_NUMBER).contains(n))?;
+                let first_seq = entry["first_seq"]
+                    .as_u64()
+                    .filter(|seq| *seq <= MAX_NUMBER)?;
                 let sealed = match entry["sealed_length"].as_u64() {
                     None => None,
                     Some(len) => {
@@ -154,7 +159,10 @@ impl Manifest {
         if active != 1 || segments.last().is_none_or(|last| last.sealed.is_some()) {
             return Err("exactly the last segment must be open");
         }
-        let generation = value["generation"].as_u64().ok_or("it has no generation")?;
+        let generation = value["generation"]
+            .as_u64()
+            .filter(|generation| *generation <= MAX_NUMBER)
+            .ok_or("it has no generation")?;
         let repacked = match &value["repacked"] {
             Value::Null => 0,
             repacked => repacked

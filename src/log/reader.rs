@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::batch::all_changes;
 use super::format::*;
 use super::manifest::{Manifest, UNKNOWN_FEATURE, segment_name};
-use super::packed::{BlockCache, CommitBlock, PackedChange, PackedChangeBlock, join_changes};
+use super::packed::{BlockCache, CommitBlock, JoinChanges, PackedChange, PackedChangeBlock};
 use super::record::*;
 use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
@@ -61,6 +61,13 @@ impl ManifestStamp {
     }
 }
 
+/// Commit blocks by segment and offset, and about how many bytes they take.
+#[derive(Debug, Default)]
+struct KeptBlocks {
+    blocks: HashMap<(u64, u64), Arc<CommitBlock>>,
+    bytes: usize,
+}
+
 /// Opens and reads the files of the log.
 #[derive(Debug)]
 pub(crate) struct LogReader {
@@ -71,7 +78,7 @@ pub(crate) struct LogReader {
     /// Numbers of packed segments. One is never given again, so what is in here stays true.
     packed: Mutex<HashSet<u64>>,
     /// Commit blocks of packed segments by segment and offset; what is asked for together mostly stands together.
-    blocks: Mutex<HashMap<(u64, u64), Arc<CommitBlock>>>,
+    blocks: Mutex<KeptBlocks>,
     contents: BlockCache,
     /// MANIFEST as it was read last.
     known: Mutex<Option<(Manifest, ManifestStamp)>>,
@@ -83,8 +90,10 @@ const MAX_OPEN_SEGMENTS: usize = 64;
 const READ_UNASKED: u64 = 64 << 10;
 /// What is read of a record of unknown length first: most of those of packed segments are shorter.
 const READ_FIRST: usize = 8 << 10;
-/// Commit blocks kept, some ten kilobytes each; when there are more, all are forgotten.
+/// Commit blocks kept, some ten kilobytes each; when there are more, all are forgotten …
 const MAX_BLOCKS: usize = 4096;
+/// … and when they take more than so many bytes.
+const MAX_BLOCK_BYTES: usize = 64 << 20;
 
 impl LogReader {
     pub fn new(storage: Arc<dyn Storage>, keys: ArchiveKeys, identity: Vec<u8>) -> LogReader {
@@ -220,10 +229,7 @@ impl LogReader {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
-        self.blocks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        *self.blocks.lock().unwrap_or_else(PoisonError::into_inner) = KeptBlocks::default();
         self.contents.clear();
     }
 
@@ -386,18 +392,20 @@ impl LogReader {
     /// A commit block of a packed segment.
     fn commit_block(&self, segment: u64, offset: u64) -> Result<Arc<CommitBlock>> {
         let kept = || self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(block) = kept().get(&(segment, offset)) {
+        if let Some(block) = kept().blocks.get(&(segment, offset)) {
             return Ok(block.clone());
         }
         let (bytes, body) = self.record_from(segment, offset, RECORD_COMMIT_BLOCK)?;
         let block = CommitBlock::decode(&bytes[body], offset)
             .map_err(|error| Error::corrupt(segment_file(segment), Some(offset), error.0))?;
         let block = Arc::new(block);
-        let mut blocks = kept();
-        if blocks.len() >= MAX_BLOCKS {
-            blocks.clear();
+        let mut kept = kept();
+        kept.bytes += block.size();
+        if kept.blocks.len() >= MAX_BLOCKS || kept.bytes > MAX_BLOCK_BYTES {
+            *kept = KeptBlocks::default();
+            kept.bytes = block.size();
         }
-        blocks.insert((segment, offset), block.clone());
+        kept.blocks.insert((segment, offset), block.clone());
         Ok(block)
     }
 
@@ -415,13 +423,14 @@ impl LogReader {
         record: &CommitRecord,
         (offsets, root): (&[u64], &[u8; 32]),
     ) -> Result<Vec<PackedChange>> {
-        let blocks = offsets
-            .iter()
-            .map(|offset| self.change_block(place.segment, *offset))
-            .collect::<Result<Vec<_>>>()?;
-        join_changes(blocks, record.seq, record.change_count, root).map_err(|reason| {
-            Error::corrupt(segment_file(place.segment), Some(place.offset), reason)
-        })
+        let fault =
+            |reason: &str| Error::corrupt(segment_file(place.segment), Some(place.offset), reason);
+        let mut join = JoinChanges::new(record.seq);
+        for offset in offsets {
+            join.push(self.change_block(place.segment, *offset)?)
+                .map_err(fault)?;
+        }
+        join.finish(record.change_count, root).map_err(fault)
     }
 
     /// Reads a commit record.

@@ -410,7 +410,7 @@ impl CommitRecord {
         if parents.is_empty() {
             return Err(Malformed("a commit without a parent"));
         }
-        let seq = input.uvar()?;
+        let seq = input.counted()?;
         let recorded = input.ivar()?;
         let offset = match shape & SHAPE_TIME {
             0 => 0,

@@ -12,7 +12,7 @@ use crate::log::manifest::{Manifest, Sealed, SegmentEntry, UNKNOWN_FEATURE, segm
 use crate::log::packed::walk;
 use crate::log::reader::segment_file;
 use crate::log::record::read_frame;
-use crate::log::scan::{Scan, scan};
+use crate::log::scan::{self, scan};
 use crate::log::writer::segment_header;
 use crate::storage::{Storage, StorageFile, replace};
 
@@ -142,24 +142,29 @@ fn find(storage: &dyn Storage, identity: &[u8], keys: &ArchiveKeys) -> Result<Ve
         let file = storage.open(&segment_file(number), false).map_err(failed)?;
         let len = file.len().map_err(failed)?;
         let packed = is_packed(&file, identity, keys).map_err(failed)?;
-        let scanned = match packed {
-            true => walk(&file, 0, len, keys).map_err(failed)?,
+        let mut holds = Holds::default();
+        let mut take = |found| -> std::io::Result<()> {
+            holds.take(found);
+            Ok(())
+        };
+        let end = match packed {
+            true => walk(&file, 0, len, keys, &mut take).map_err(failed)?,
             false => {
                 let size = usize::try_from(len)
                     .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
                 let mut bytes = vec![0; size];
                 let count = file.read_at(&mut bytes, 0).map_err(failed)?;
                 bytes.truncate(count);
-                scan(&bytes, 0, false, keys)
+                scan(&bytes, 0, false, keys, &mut take).map_err(failed)?
             }
         };
         found.push(Found {
             number,
             len,
             packed,
-            repaired: !scanned.losses.is_empty(),
-            commits: stretch(&scanned),
-            whole: scanned.damage.is_empty() && scanned.end == len,
+            repaired: holds.losses,
+            commits: holds.commits,
+            whole: !holds.damaged && end.end == len,
         });
     }
     Ok(found)
@@ -184,33 +189,52 @@ fn is_packed(
     ))
 }
 
-fn stretch(scanned: &Scan) -> Option<Stretch> {
-    let batches = scanned.batches.iter().map(|placed| {
-        let record = &placed.batch.record;
-        Stretch {
-            first: record.seq,
-            last: record.seq,
-            parent: record.parents.first().copied(),
-            id: placed.batch.id,
+/// What was found in a segment.
+#[derive(Default)]
+struct Holds {
+    commits: Option<Stretch>,
+    losses: bool,
+    damaged: bool,
+}
+
+impl Holds {
+    fn take(&mut self, found: scan::Found) {
+        let more = match found {
+            scan::Found::Identity(..) => return,
+            scan::Found::Damage(_) => {
+                self.damaged = true;
+                return;
+            }
+            scan::Found::Batch(placed) => {
+                let record = &placed.batch.record;
+                Stretch {
+                    first: record.seq,
+                    last: record.seq,
+                    parent: record.parents.first().copied(),
+                    id: placed.batch.id,
+                }
+            }
+            scan::Found::Loss(loss) => {
+                self.losses = true;
+                let Some(lost) = loss.record.commits else {
+                    return;
+                };
+                Stretch {
+                    first: lost.first,
+                    last: lost.last,
+                    parent: None,
+                    id: lost.id,
+                }
+            }
+        };
+        let all = self.commits.get_or_insert(more);
+        if more.first < all.first {
+            (all.first, all.parent) = (more.first, more.parent);
         }
-    });
-    let losses = scanned.losses.iter().filter_map(|loss| {
-        let lost = loss.record.commits?;
-        Some(Stretch {
-            first: lost.first,
-            last: lost.last,
-            parent: None,
-            id: lost.id,
-        })
-    });
-    let all: Vec<Stretch> = batches.chain(losses).collect();
-    let first = all.iter().min_by_key(|stretch| stretch.first)?;
-    let last = all.iter().max_by_key(|stretch| stretch.last)?;
-    Some(Stretch {
-        last: last.last,
-        id: last.id,
-        ..*first
-    })
+        if more.last > all.last {
+            (all.last, all.id) = (more.last, more.id);
+        }
+    }
 }
 
 /// The segments that follow each other from the start of the log: each time the one that follows best and goes on

@@ -14,7 +14,7 @@ use crate::log::loss::{LossRecord, PlacedLoss};
 use crate::log::manifest::SegmentEntry;
 use crate::log::reader::segment_file;
 use crate::log::record::{ObjectRecord, StoredChange, read_frame};
-use crate::log::scan::{PlacedBatch, scan};
+use crate::log::scan::{Found, PlacedBatch, scan};
 use crate::log::writer::segment_header;
 use crate::storage::{StorageFile, read_exact_at};
 
@@ -141,30 +141,32 @@ fn read_back(
     let size = usize::try_from(len).map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
     let mut bytes = vec![0; size];
     read_exact_at(file, &mut bytes, 0).map_err(failed)?;
-    let found = scan(&bytes, 0, true, archive.engine.reader.keys());
-    let same = found
-        .batches
-        .iter()
-        .map(|placed| placed.batch.id)
-        .eq(ids.iter().copied());
-    if !same || !found.damage.is_empty() || found.end != len {
+    let mut found = Vec::new();
+    let mut damaged = false;
+    let mut last: Option<(u64, CommitId)> = None;
+    let end = scan(&bytes, 0, true, archive.engine.reader.keys(), &mut |part| {
+        let behind = match part {
+            Found::Identity(..) => None,
+            Found::Damage(_) => {
+                damaged = true;
+                None
+            }
+            Found::Batch(placed) => {
+                found.push(placed.batch.id);
+                Some((placed.batch.record.seq, placed.batch.id))
+            }
+            Found::Loss(loss) => loss.record.commits.map(|lost| (lost.last, lost.id)),
+        };
+        last = [last, behind]
+            .into_iter()
+            .flatten()
+            .max_by_key(|(seq, _)| *seq);
+        Ok::<(), Error>(())
+    })?;
+    if found != ids || damaged || end.end != len {
         return Err(Error::corrupt(name, None, "it is not what was written"));
     }
-    let batch = found
-        .batches
-        .last()
-        .map(|placed| (placed.batch.record.seq, placed.batch.id));
-    let lost = found
-        .losses
-        .iter()
-        .filter_map(|loss| loss.record.commits)
-        .next_back()
-        .map(|lost| (lost.last, lost.id));
-    Ok(batch
-        .into_iter()
-        .chain(lost)
-        .max_by_key(|(seq, _)| *seq)
-        .map(|(_, id)| id))
+    Ok(last.map(|(_, id)| id))
 }
 
 struct Rewriter<'a> {

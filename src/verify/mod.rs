@@ -24,6 +24,9 @@ use crate::revision::Spec;
 /// Checking begins again where segments were packed meanwhile, but not more often than this.
 const MAX_REPACKED: usize = 3;
 
+/// So many lost versions are named at most for one finding: what is whole can claim that any number came before.
+const MAX_AFFECTED: usize = 100_000;
+
 /// How thorough to be.
 #[derive(Clone, Copy, Default)]
 pub struct VerifyOptions<'a> {
@@ -74,7 +77,7 @@ pub struct Finding {
     pub offset: Option<u64>,
     /// What is wrong, for people.
     pub message: String,
-    /// Paths and versions that it touches.
+    /// Paths and versions that it touches; of those that are lost at most 100,000.
     pub affects: Vec<(String, u64)>,
 }
 
@@ -303,7 +306,7 @@ impl<'a> Checker<'a> {
         if self.lost.is_empty() {
             return Ok(());
         }
-        let mut gaps: Vec<(VersionRow, u64, u64)> = Vec::new();
+        let mut gaps: Vec<Gap> = Vec::new();
         for rows in self
             .ask(|objects| Ok(objects.catalog.nameless()?))
             .map_err(Fault::into_error)?
@@ -327,9 +330,14 @@ impl<'a> Checker<'a> {
         for (finding, (first, last)) in &self.lost {
             let hit = gaps
                 .iter()
-                .filter(|(_, below, above)| below < last && first < above);
+                .filter(|gap| gap.below < *last && *first < gap.above);
             let affects: BTreeSet<(String, u64)> = hit
-                .map(|(row, ..)| (row.path.clone(), row.version))
+                .flat_map(|gap| {
+                    gap.versions
+                        .clone()
+                        .map(|version| (gap.path.clone(), version))
+                })
+                .take(MAX_AFFECTED)
                 .collect();
             self.findings[*finding].affects = affects.into_iter().collect();
         }
@@ -445,19 +453,27 @@ impl Loss {
     }
 }
 
-/// Adds the versions that are missing between the rows of a path, which are newest first, each with the numbers of the
-/// commits that its own was between.
-fn gaps_of(rows: &[VersionRow], gaps: &mut Vec<(VersionRow, u64, u64)>) {
+/// Versions of a path that are missing, and the numbers of the commits that they must have been between.
+struct Gap {
+    path: String,
+    versions: std::ops::Range<u64>,
+    below: u64,
+    above: u64,
+}
+
+/// Adds the versions that are missing between the rows of a path, which are newest first.
+fn gaps_of(rows: &[VersionRow], gaps: &mut Vec<Gap>) {
     for (at, row) in rows.iter().enumerate() {
-        let (older, older_seq) = rows
+        let (older, below) = rows
             .get(at + 1)
             .map_or((0, 0), |older| (older.version, older.seq));
-        for version in older + 1..row.version {
-            let missing = VersionRow {
-                version,
-                ..row.clone()
-            };
-            gaps.push((missing, older_seq, row.seq));
+        if older + 1 < row.version {
+            gaps.push(Gap {
+                path: row.path.clone(),
+                versions: older + 1..row.version,
+                below,
+                above: row.seq,
+            });
         }
     }
 }

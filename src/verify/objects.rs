@@ -54,7 +54,13 @@ impl Checker<'_> {
         // Who was first to need a layout that cannot be had.
         let mut lacking: HashMap<LayoutAt, BatchPlace> = HashMap::new();
         let last = self.cursor.head.seq;
-        for seq in 1..=last {
+        let mut at = 0;
+        // Numbers may be missing, any number of them.
+        while let Some(seq) = self
+            .ask(|objects| Ok(objects.catalog.commit_after(at)?))
+            .map_err(Fault::into_error)?
+        {
+            at = seq;
             if let Some(progress) = self.options.progress
                 && seq % 64 == 0
             {
@@ -85,23 +91,10 @@ impl Checker<'_> {
                 }
             }
         }
+        self.name_versions(&mut faults)?;
         for ((segment, offset), damaged) in faults {
-            let mut affects = damaged.versions;
-            for id in damaged.objects {
-                // Stored again since, by who saved the same content.
-                let again = self.ask(|objects| objects.find_whole(&id, None));
-                if again.map_err(Fault::into_error)?.is_some() {
-                    continue;
-                }
-                for row in self
-                    .ask(|objects| objects.versions_with(&id))
-                    .map_err(Fault::into_error)?
-                {
-                    affects.insert((row.path, row.version));
-                }
-            }
             // Of what a repair has taken note of nothing is new.
-            if affects.is_empty() && self.is_noted(&damaged.message) {
+            if damaged.versions.is_empty() && self.is_noted(&damaged.message) {
                 continue;
             }
             self.findings.push(Finding {
@@ -109,8 +102,36 @@ impl Checker<'_> {
                 segment: Some(segment),
                 offset: Some(offset),
                 message: damaged.message,
-                affects: affects.into_iter().collect(),
+                affects: damaged.versions.into_iter().collect(),
             });
+        }
+        Ok(())
+    }
+
+    /// Adds to each fault the versions that name its objects. The index is asked once for each key, for ids can be
+    /// made that all have the same.
+    fn name_versions(&self, faults: &mut Faults) -> Result<()> {
+        let mut by_key: BTreeMap<i64, HashMap<ObjectId, Vec<(String, u64)>>> = BTreeMap::new();
+        for (place, damaged) in faults.iter() {
+            for id in &damaged.objects {
+                // Stored again since, by who saved the same content.
+                let again = self.ask(|objects| objects.find_whole(id, None, None));
+                if again.map_err(Fault::into_error)?.is_some() {
+                    continue;
+                }
+                let ids = by_key.entry(id.key()).or_default();
+                ids.entry(*id).or_default().push(place.clone());
+            }
+        }
+        for (key, ids) in by_key {
+            let versions = self.ask(|objects| objects.versions_by_key(key));
+            for (row, named) in versions.map_err(Fault::into_error)? {
+                for place in named.iter().filter_map(|id| ids.get(id)).flatten() {
+                    if let Some(damaged) = faults.get_mut(place) {
+                        damaged.versions.insert((row.path.clone(), row.version));
+                    }
+                }
+            }
         }
         Ok(())
     }

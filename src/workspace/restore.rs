@@ -121,13 +121,8 @@ impl Workspace {
         if *to == Destination::Files {
             moves = self.moves_back(&undo.view().changes);
             for path in &paths {
-                // The files of an undo are not named one by one, so a linked folder may not lead out of the root.
-                let file = self.file_of(path);
-                if self.came_from_file(path)?
-                    && file
-                        .parent()
-                        .is_some_and(|folder| files::is_inside(&self.root, folder))
-                {
+                // The files of an undo are not named one by one, so no link may lead out of the root.
+                if self.came_from_file(path)? && files::is_inside(&self.root, &self.file_of(path)) {
                     plan.push(self.plan(path)?);
                 }
             }
@@ -145,7 +140,12 @@ impl Workspace {
                 self.file_of(change.other.as_deref()?),
             ))
         });
+        let inside = |file: &Path| {
+            file.parent()
+                .is_some_and(|folder| files::is_inside(&self.root, folder))
+        };
         files
+            .filter(|(new, old)| inside(new) && inside(old))
             .filter(|(new, old)| files::is_there(new) && !files::is_there(old))
             .collect()
     }

@@ -5,7 +5,7 @@ use super::numbers::{numbers, put_numbers};
 use crate::commit::{Change, Content, LayoutAt, Op, SourceForm};
 use crate::id::{ObjectId, PathKey};
 use crate::log::record::StoredChange;
-use crate::wire::{Bytes, Malformed, put_bytes, put_uvar};
+use crate::wire::{Bytes, Malformed, checked_number, put_bytes, put_uvar};
 
 /// A change of a packed segment, and where its objects stand, where this change is what brought them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ pub(super) fn decode_changes(
     for (at, (seq, number)) in owners.iter().enumerate() {
         front(at, text)?;
         let (op, flags) = (ops[at], flags[at]);
-        let mut change = Change::of_flags(op, flags, versions[at])?;
+        let mut change = Change::of_flags(op, flags, checked_number(versions[at])?)?;
         match Change::by_key(flags) {
             true => change.key = Some(PathKey(input.array()?)),
             false => change.path = text.text()?,
@@ -208,9 +208,10 @@ pub(super) fn decode_changes(
             });
         }
         if change.has_reference() {
-            change.of = text.uvar()?;
+            change.of = text.counted()?;
             change.other = text.text()?;
         }
+        change.check_names()?;
         changes.push(PackedChange {
             stored: StoredChange {
                 change,

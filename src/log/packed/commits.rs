@@ -12,7 +12,7 @@ use crate::log::batch::Batch;
 use crate::log::format::*;
 use crate::log::record::{CommitChanges, CommitRecord};
 use crate::log::scan::PlacedBatch;
-use crate::wire::{Bytes, Malformed, put_ivar, put_uvar};
+use crate::wire::{Bytes, Malformed, checked_number, put_ivar, put_uvar};
 
 const SHAPE_KNOWN: u64 = (SHAPE_PARENTS | SHAPE_TIME | SHAPE_FIELDS | SHAPE_CHANGES) as u64;
 
@@ -46,6 +46,8 @@ pub(crate) struct CommitBlock {
     commits: Vec<PackedCommit>,
     /// Of all commits that have no blocks for them.
     changes: Vec<PackedChange>,
+    /// Bytes of the text it was read from.
+    text_len: usize,
     /// Those that were asked for, and all in front of them.
     ids: Mutex<Vec<CommitId>>,
 }
@@ -57,8 +59,17 @@ impl CommitBlock {
             parent,
             commits: Vec::new(),
             changes: Vec::new(),
+            text_len: 0,
             ids: Mutex::default(),
         }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        // Text is kept in many small pieces, each with a few words of its own.
+        self.text_len * 4
+            + self.commits.len() * size_of::<PackedCommit>()
+            + self.changes.len() * size_of::<PackedChange>()
     }
 
     /// Adds the next commit, with its changes where it has no blocks for them.
@@ -147,9 +158,7 @@ impl CommitBlock {
             .ok()
             .filter(|count| (1..=MAX_COMMITS_PER_BLOCK).contains(count))
             .ok_or(Malformed("a block with too few or too many commits"))?;
-        first_seq
-            .checked_add(count as u64)
-            .ok_or(Malformed("sequence number too large"))?;
+        checked_number(first_seq.saturating_add(count as u64))?;
         let parent = CommitId(input.array()?);
         let mut recorded = input.ivar()?;
         let shapes = numbers(&mut input, count)?;
@@ -174,6 +183,7 @@ impl CommitBlock {
             return Err(Malformed("a commit without changes"));
         }
         let text = take_frame(&mut input)?;
+        let text_len = text.len();
         let mut text = Bytes::new(&text);
         let inline = |count: u64| match count <= CHANGES_PER_RECORD as u64 {
             true => count,
@@ -212,12 +222,13 @@ impl CommitBlock {
             parent,
             commits,
             changes,
+            text_len,
             ids: Mutex::default(),
         })
     }
 
     /// The id of a commit, which is the parent of the next.
-    fn id(&self, number: usize) -> Option<CommitId> {
+    pub fn id(&self, number: usize) -> Option<CommitId> {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         while ids.len() <= number {
             let commit = self.commits.get(ids.len())?;
@@ -389,7 +400,7 @@ impl PackedChangeBlock {
 
     pub fn decode(body: &[u8], offset: u64) -> Result<PackedChangeBlock, Malformed> {
         let mut input = Bytes::new(body);
-        let (seq, first_change, first_object) = (input.uvar()?, input.uvar()?, input.uvar()?);
+        let (seq, first_change, first_object) = (input.counted()?, input.uvar()?, input.uvar()?);
         let count = input.uvar()?;
         if count == 0 || count > CHANGES_PER_RECORD as u64 {
             return Err(Malformed("too few or too many changes in one record"));
@@ -412,34 +423,47 @@ impl PackedChangeBlock {
     }
 }
 
-/// All changes of a commit from its blocks of them, which must follow each other and have the Merkle root.
-pub(crate) fn join_changes(
-    blocks: Vec<PackedChangeBlock>,
+/// Puts the changes of a commit together from its blocks of them, which must follow each other. What does not follow is
+/// refused at once: a commit may name one block a million times.
+pub(crate) struct JoinChanges {
     seq: u64,
-    count: u64,
-    root: &[u8; 32],
-) -> Result<Vec<PackedChange>, &'static str> {
-    let mut changes: Vec<PackedChange> = Vec::new();
-    let mut objects = 0u64;
-    for block in blocks {
+    changes: Vec<PackedChange>,
+    objects: u64,
+}
+
+impl JoinChanges {
+    /// For the commit of this number.
+    pub fn new(seq: u64) -> JoinChanges {
+        JoinChanges {
+            seq,
+            changes: Vec::new(),
+            objects: 0,
+        }
+    }
+
+    /// Adds the next block.
+    pub fn push(&mut self, block: PackedChangeBlock) -> Result<(), &'static str> {
         let place = (block.seq, block.first_change, block.first_object);
-        if place != (seq, changes.len() as u64, objects) {
+        if place != (self.seq, self.changes.len() as u64, self.objects) {
             return Err("blocks of changes do not follow each other");
         }
-        objects += block
-            .changes
-            .iter()
-            .map(|c| c.stored.objects())
-            .sum::<u64>();
-        changes.extend(block.changes);
+        let objects = block.changes.iter().map(|c| c.stored.objects());
+        self.objects += objects.sum::<u64>();
+        self.changes.extend(block.changes);
+        Ok(())
     }
-    if changes.len() as u64 != count {
-        return Err("a commit with another number of changes");
+
+    /// All of them, which must be so many and have this Merkle root.
+    pub fn finish(self, count: u64, root: &[u8; 32]) -> Result<Vec<PackedChange>, &'static str> {
+        if self.changes.len() as u64 != count {
+            return Err("a commit with another number of changes");
+        }
+        let changes = self.changes.iter().map(|change| &change.stored.change);
+        if merkle_root(self.seq, changes) != *root {
+            return Err("wrong hash of the changes");
+        }
+        Ok(self.changes)
     }
-    if merkle_root(seq, changes.iter().map(|change| &change.stored.change)) != *root {
-        return Err("wrong hash of the changes");
-    }
-    Ok(changes)
 }
 
 fn zigzag(value: i64) -> u64 {

@@ -246,7 +246,7 @@ impl LogReader {
             let (bytes, body) = self.record_from(segment, offset, RECORD_OBJECT_BLOCK)?;
             let block =
                 ObjectBlock::decode(&bytes[body.clone()], offset).map_err(|e| fault(e.0))?;
-            load_len = load_len.saturating_add(block.content_len());
+            load_len = load_len.saturating_add(block.content_len().max(bytes.len() as u64 / 2));
             let alone = below.read.is_empty() && block.bases.is_empty() && block.lengths.len() == 1;
             if (load_len > MAX_LOAD_LEN && !alone) || below.read.len() >= MAX_BLOCKS {
                 return Err(fault("an object rests on too many others"));

@@ -18,7 +18,7 @@ mod write;
 
 pub(crate) use changes::PackedChange;
 pub(crate) use commits::{
-    CommitBlock, PackedChangeBlock, PackedChanges, PackedCommit, join_changes,
+    CommitBlock, JoinChanges, PackedChangeBlock, PackedChanges, PackedCommit,
 };
 pub(crate) use load::BlockCache;
 pub(crate) use objects::{ObjectBlock, Spot};

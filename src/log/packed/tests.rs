@@ -122,6 +122,20 @@ fn commits_come_back_and_each_is_the_parent_of_the_next() {
     assert_eq!((lengths.len(), root), (3, [5; 32]));
 }
 
+/// All changes of a commit from its blocks.
+fn join_changes(
+    blocks: Vec<PackedChangeBlock>,
+    seq: u64,
+    count: u64,
+    root: &[u8; 32],
+) -> Result<Vec<PackedChange>, &'static str> {
+    let mut join = JoinChanges::new(seq);
+    for block in blocks {
+        join.push(block)?;
+    }
+    join.finish(count, root)
+}
+
 #[test]
 fn a_block_of_changes_comes_back() {
     let block = PackedChangeBlock {

@@ -3,68 +3,79 @@
 use std::io;
 use std::sync::Arc;
 
-use super::commits::{CommitBlock, PackedChangeBlock, join_changes};
+use super::commits::{CommitBlock, JoinChanges, PackedChangeBlock};
 use super::objects::ObjectBlock;
 use crate::commit::ArchiveKeys;
 use crate::log::format::*;
 use crate::log::record::{Frame, NoRecord, claimed_len, read_frame};
-use crate::log::scan::{Damage, Scan};
+use crate::log::scan::{Damage, Effort, End, Found, Sink};
 use crate::storage::StorageFile;
 
 /// So many bytes are read at a time, more where a record is longer.
 const WINDOW: usize = 1 << 20;
+/// What is read first of a record that stands elsewhere.
+const ASIDE: u64 = 512;
 /// Type, marker and length of a record take at most this many bytes.
 const MAX_HEAD: usize = 1 + MARKER_LEN + 10;
 
-/// What a packed segment holds, from `offset` on, where a record begins. Nothing in it can be torn.
-pub(crate) fn walk(
+/// Reads a packed segment from `offset` on, where a record begins, one commit after the other. Nothing in it can be
+/// torn. Takes time linear in its bytes, whatever they say.
+pub(crate) fn walk<E: From<io::Error>>(
     file: &Arc<dyn StorageFile>,
     offset: u64,
     len: u64,
     keys: &ArchiveKeys,
-) -> io::Result<Scan> {
+    sink: &mut Sink<'_, E>,
+) -> Result<End, E> {
     let mut window = Window {
         file,
         len,
         start: 0,
         bytes: Vec::new(),
-    };
-    let mut found = Scan {
-        end: offset,
-        ..Scan::default()
+        aside: Vec::new(),
+        effort: Effort::of(len.saturating_sub(offset)),
     };
     let mut at = offset;
     while at < len {
         let (reason, claimed) = match window.record(at, keys)? {
             Ok(frame) => {
                 let next = at + frame.len as u64;
-                let read = read_record(&frame, at, &mut found);
-                let read = match read {
-                    Ok(Some(block)) => {
-                        commits(&mut window, &block, at, next - at, keys, &mut found)?
+                let block = match read_record(&frame, at) {
+                    Ok(Read::Identity(identity)) => {
+                        sink(Found::Identity(at, identity))?;
+                        None
                     }
-                    Ok(None) => Ok(()),
-                    Err(reason) => Err(reason),
+                    Ok(Read::Commits(block)) => Some(block),
+                    Ok(Read::Other) => None,
+                    Err(reason) => {
+                        sink(Found::Damage(damage(at, next, reason)))?;
+                        None
+                    }
                 };
-                if let Err(reason) = read {
-                    found.damage.push(damage(at, next, reason));
+                if let Some(block) = block {
+                    commits(&mut window, &block, at, next - at, keys, sink)?;
                 }
                 at = next;
-                found.end = at;
                 continue;
             }
             Err(broken) => broken,
         };
         // Where only the body is hit the length still says where the next record begins.
         let next = match claimed.and_then(|len| at.checked_add(len)) {
-            Some(next) if next == len || (next < len && window.record(next, keys)?.is_ok()) => next,
+            Some(next)
+                if next == len || (next < len && window.try_record(next, keys)?.is_some()) =>
+            {
+                next
+            }
             _ => window.next_record(at + 1, keys)?.unwrap_or(len),
         };
-        found.damage.push(damage(at, next, reason));
+        sink(Found::Damage(damage(at, next, reason)))?;
         at = next;
-        found.end = at;
     }
-    Ok(found)
+    Ok(End {
+        end: at,
+        torn: false,
+    })
 }
 
 fn damage(offset: u64, end: u64, reason: &'static str) -> Damage {
@@ -77,49 +88,48 @@ fn damage(offset: u64, end: u64, reason: &'static str) -> Damage {
     }
 }
 
-/// Takes in a record; gives its commits where it is a block of them.
-fn read_record(
-    frame: &Frame<'_>,
-    at: u64,
-    found: &mut Scan,
-) -> Result<Option<CommitBlock>, &'static str> {
+/// What a record holds for who reads from front to back.
+enum Read {
+    Identity(Vec<u8>),
+    Commits(CommitBlock),
+    /// Objects; or changes, which are read when the commit is that they belong to.
+    Other,
+}
+
+fn read_record(frame: &Frame<'_>, at: u64) -> Result<Read, &'static str> {
     match frame.kind {
-        RECORD_HEADER => {
-            found.identities.push((at, frame.body.to_vec()));
-            Ok(None)
-        }
+        RECORD_HEADER => Ok(Read::Identity(frame.body.to_vec())),
         RECORD_OBJECT_BLOCK => match ObjectBlock::decode(frame.body, at) {
-            Ok(_) => Ok(None),
+            Ok(_) => Ok(Read::Other),
             Err(error) => Err(error.0),
         },
-        // Read when the commit is that it belongs to.
-        RECORD_CHANGE_BLOCK => Ok(None),
+        RECORD_CHANGE_BLOCK => Ok(Read::Other),
         RECORD_COMMIT_BLOCK => CommitBlock::decode(frame.body, at)
-            .map(Some)
+            .map(Read::Commits)
             .map_err(|error| error.0),
         _ => Err("a record that no packed segment has"),
     }
 }
 
-/// Takes in the commits of a block; says why not all of them.
-fn commits(
+/// Hands over the commits of a block; the first that cannot be read says why.
+fn commits<E: From<io::Error>>(
     window: &mut Window<'_>,
     block: &CommitBlock,
     at: u64,
     len: u64,
     keys: &ArchiveKeys,
-    found: &mut Scan,
-) -> io::Result<Result<(), &'static str>> {
+    sink: &mut Sink<'_, E>,
+) -> Result<(), E> {
     let mut failed = None;
-    let mut lost = Ok(());
+    let mut told = false;
     for number in 0..block.len() {
         let batch = block.batch(number, at, len, &mut |offsets, root, count, seq| {
-            let mut blocks = Vec::new();
+            let mut join = JoinChanges::new(seq);
             for offset in offsets {
-                match window.record(*offset, keys) {
-                    Ok(Ok(frame)) if frame.kind == RECORD_CHANGE_BLOCK => {
+                match window.record_aside(*offset, keys) {
+                    Ok(Some(frame)) if frame.kind == RECORD_CHANGE_BLOCK => {
                         let block = PackedChangeBlock::decode(frame.body, *offset);
-                        blocks.push(block.map_err(|error| error.0)?);
+                        join.push(block.map_err(|error| error.0)?)?;
                     }
                     Ok(_) => return Err("the changes of a commit are not where it says"),
                     Err(error) => {
@@ -128,17 +138,21 @@ fn commits(
                     }
                 }
             }
-            join_changes(blocks, seq, count, root)
+            join.finish(count, root)
         });
         if let Some(error) = failed.take() {
-            return Err(error);
+            return Err(error.into());
         }
         match batch {
-            Ok(batch) => found.batches.push(batch),
-            Err(reason) => lost = Err(reason),
+            Ok(batch) => sink(Found::Batch(batch))?,
+            Err(reason) if !told => {
+                told = true;
+                sink(Found::Damage(damage(at, at + len, reason)))?;
+            }
+            Err(_) => {}
         }
     }
-    Ok(lost)
+    Ok(())
 }
 
 /// A part of the segment in memory.
@@ -147,6 +161,10 @@ struct Window<'a> {
     len: u64,
     start: u64,
     bytes: Vec<u8>,
+    /// A record that stands elsewhere.
+    aside: Vec<u8>,
+    /// For records that are read a second time, and for what may be none.
+    effort: Effort,
 }
 
 impl Window<'_> {
@@ -194,6 +212,44 @@ impl Window<'_> {
         })
     }
 
+    /// The same of a record that may stand far away, without moving the window: a commit block can name a thousand
+    /// places, and must not have as many windows read.
+    fn record_aside(&mut self, at: u64, keys: &ArchiveKeys) -> io::Result<Option<Frame<'_>>> {
+        let left = self.len.saturating_sub(at);
+        self.read_aside(at, left.min(ASIDE))?;
+        let claimed = claimed_len(&self.aside).filter(|claimed| *claimed <= left);
+        let Some(claimed) = claimed.filter(|claimed| self.effort.spend((*claimed).max(ASIDE)))
+        else {
+            return Ok(None);
+        };
+        if claimed > self.aside.len() as u64 {
+            self.read_aside(at, claimed)?;
+        }
+        Ok(read_frame(&self.aside, keys).ok())
+    }
+
+    fn read_aside(&mut self, at: u64, len: u64) -> io::Result<()> {
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.aside.clear();
+        self.aside
+            .try_reserve_exact(len)
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.aside.resize(len, 0);
+        let read = self.file.read_at(&mut self.aside, at)?;
+        self.aside.truncate(read);
+        Ok(())
+    }
+
+    /// The whole record at `at`, where there is one and the effort for it is left.
+    fn try_record(&mut self, at: u64, keys: &ArchiveKeys) -> io::Result<Option<Frame<'_>>> {
+        let claimed = claimed_len(self.get(at, MAX_HEAD)?);
+        let claimed = claimed.filter(|claimed| *claimed <= self.len.saturating_sub(at));
+        match claimed {
+            Some(claimed) if self.effort.spend(claimed) => Ok(self.record(at, keys)?.ok()),
+            _ => Ok(None),
+        }
+    }
+
     /// Where the next whole record begins, from `from` on.
     fn next_record(&mut self, from: u64, keys: &ArchiveKeys) -> io::Result<Option<u64>> {
         let mut at = from;
@@ -204,7 +260,7 @@ impl Window<'_> {
                 .filter_map(|found| Some(at + found.checked_sub(1)? as u64))
                 .collect();
             for candidate in candidates {
-                if self.record(candidate, keys)?.is_ok() {
+                if self.try_record(candidate, keys)?.is_some() {
                     return Ok(Some(candidate));
                 }
             }
