@@ -37,15 +37,15 @@ fn each(name: &str, fault: fn(usize) -> Fault) -> Counts {
 
 #[test]
 fn a_sync_of_a_file_fails() {
-    each("a failed sync", Fault::Sync).at_least(1, 1, 1, 1);
+    each("a failed sync", Fault::Sync).at_least(100, 200, 80, 80);
 }
 
 #[test]
 fn a_sync_of_a_folder_fails() {
-    each("a failed sync of a folder", Fault::SyncDir).at_least(1, 1, 1, 1);
+    each("a failed sync of a folder", Fault::SyncDir).at_least(50, 70, 30, 30);
 }
 
 #[test]
 fn a_write_fails() {
-    each("a failed write", Fault::Write).at_least(1, 1, 1, 1);
+    each("a failed write", Fault::Write).at_least(120, 200, 70, 80);
 }
