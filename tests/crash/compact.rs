@@ -4,7 +4,7 @@ use backstory::storage::Storage;
 use backstory::{CompactOptions, Compacted};
 
 use super::disk::Fault;
-use super::explore::Counts;
+use super::explore::{Counts, Effort};
 use super::workload::{Run, document, explore};
 
 fn save(run: &mut Run, n: u64) {
@@ -58,7 +58,7 @@ fn compact_after_a_failed_sync() {
             let (mut recording, commits) = run.end();
             recording.ops.truncate(from + 24);
             let name = format!("compact, {:?}", fault(after));
-            total.add(&explore(&name, &recording, from, &commits));
+            total.add(&explore(&name, &recording, from, &commits, Effort::brief()));
         }
     }
     total.at_least(150, 250, 120, 150);

@@ -4,7 +4,7 @@ use backstory::storage::Storage;
 use backstory::{Archive, ErrorKind};
 
 use super::disk::{Disk, Fault, Image, Op};
-use super::explore::Counts;
+use super::explore::{Counts, Effort};
 use super::workload::{Run, document, explore};
 
 /// Makes an archive, once more where that fails, and saves to it; `None` where the call that was to fail was never
@@ -44,7 +44,7 @@ fn make(name: &str, fault: Option<Fault>) -> Option<Counts> {
         recording.ops.truncate(from + 16);
     }
     let name = format!("{name}, {fault:?}");
-    Some(explore(&name, &recording, from, &commits))
+    Some(explore(&name, &recording, from, &commits, Effort::brief()))
 }
 
 #[test]

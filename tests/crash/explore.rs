@@ -57,6 +57,14 @@ impl Effort {
         effort.again_lost *= 2;
         effort
     }
+
+    /// For few calls after which much is unsynced.
+    pub fn dense() -> Effort {
+        let mut effort = Effort::usual();
+        effort.limits.states *= 8;
+        effort.limits.contents *= 4;
+        effort
+    }
 }
 
 /// The seed that the environment asks for, with more effort.
@@ -299,8 +307,8 @@ impl Explorer {
         let mut commits = commits.to_vec();
         let next = match self.random.below(6) {
             0 | 1 => Next::New,
-            2 | 3 => Next::Again,
-            4 => Next::Retry,
+            2 => Next::Again,
+            3 | 4 => Next::Retry,
             _ => Next::Compact,
         };
         guarded(|| recover(disk, &mut commits, &marks, next, depth))?;

@@ -4,6 +4,7 @@ use backstory::storage::Storage;
 use backstory::{Archive, Document};
 
 use super::disk::Op;
+use super::explore::Effort;
 use super::history::Commit;
 use super::workload::{Run, document, explore};
 
@@ -134,5 +135,5 @@ fn several_threads() {
         let (thread, n) = (number / SAVES, number % SAVES);
         commits[place] = Commit::save(&format!("t/{thread}"), &text(thread, n));
     }
-    explore("several threads", &recording, 0, &commits).at_least(60, 100, 25, 80);
+    explore("several threads", &recording, 0, &commits, Effort::usual()).at_least(60, 100, 25, 80);
 }
