@@ -63,6 +63,7 @@ impl Effort {
         let mut effort = Effort::usual();
         effort.limits.states *= 8;
         effort.limits.contents *= 4;
+        effort.again = effort.again.min(12);
         effort
     }
 }
