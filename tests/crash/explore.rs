@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use backstory::{Archive, Document, ErrorKind, Status};
-
 use super::disk::{Disk, Op, Recording, Shared, folder_of};
-use super::history::{Commit, Found, Marks, Verify, check};
+use super::history::{Commit, Marks};
 use super::loss::tears;
 use super::power::{self, Limits, Model, Random};
+use super::recovery::{Next, recover};
 
 /// How thorough to be.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +15,11 @@ pub struct Effort {
     pub limits: Limits,
     /// Of so many states one is saved to and crashed again.
     pub again: usize,
+    /// Of so many states whose unsynced bytes were lost unseen one is crashed at all points of its recovery; the
+    /// others at its end.
+    pub again_lost: usize,
+    /// Of so many points of a recovery one is a crash point.
+    pub sparse: usize,
     pub limits_again: Limits,
 }
 
@@ -25,20 +29,42 @@ impl Effort {
         let torture = torture().is_some();
         let times = if torture { 12 } else { 1 };
         let limits = Limits {
-            states: 8 * times,
+            states: 7 * times,
             names: 8 * times,
             contents: 16 * times,
             notes: if torture { 6 } else { 1 },
         };
         Effort {
             limits,
-            again: if torture { 6 } else { 120 },
+            again: if torture { 6 } else { 150 },
+            again_lost: if torture { 2 } else { 8 },
+            sparse: if torture { 1 } else { 2 },
             limits_again: Limits {
-                states: if torture { 8 } else { 2 },
+                states: if torture { 8 } else { 3 },
                 notes: 0,
                 ..limits
             },
         }
+    }
+}
+
+impl Effort {
+    /// For one of a row of workloads that are much alike.
+    pub fn brief() -> Effort {
+        let mut effort = Effort::usual();
+        effort.limits.states = effort.limits.states * 4 / 7;
+        effort.again *= 2;
+        effort.again_lost *= 2;
+        effort
+    }
+
+    /// For few calls after which much is unsynced.
+    pub fn dense() -> Effort {
+        let mut effort = Effort::usual();
+        effort.limits.states *= 8;
+        effort.limits.contents *= 4;
+        effort.again = effort.again.min(12);
+        effort
     }
 }
 
@@ -175,6 +201,9 @@ impl Explorer {
             if ops.get(end).is_some_and(Op::is_mark) {
                 continue;
             }
+            if depth > 0 && end < ops.len() && self.random.below(self.effort.sparse) > 0 {
+                continue;
+            }
             let marks = marks(&ops[..end]);
             self.kill(recording, end, commits, &marks, depth)?;
             let limits = match depth {
@@ -229,11 +258,13 @@ impl Explorer {
             let lost = format!("torn {:?}", torn.as_ref().map(Op::short));
             let mut cut = cut.clone();
             cut.ops.extend(torn);
+            let torn = cut.ops.len() > end;
             debug_assert_eq!(super::explore::marks(&cut.ops), *marks);
             for crash in [Crash::Killed, Crash::KilledAndNotWritten] {
                 if crash == Crash::KilledAndNotWritten {
                     // The running system shows the same.
-                    if depth > 0 || !has_unsynced(&cut.ops) {
+                    let rare = torn && self.random.below(4) > 0;
+                    if depth > 0 || rare || !has_unsynced(&cut.ops) {
                         continue;
                     }
                     cut.ops.push(Op::WritebackFailed);
@@ -275,105 +306,27 @@ impl Explorer {
         }
         *self.counts.of(crash, depth) += 1;
         let mut commits = commits.to_vec();
-        let again = self.random.below(2) == 1;
-        guarded(|| recover(disk, &mut commits, &marks, again, depth))?;
+        let next = match self.random.below(6) {
+            0 | 1 => Next::New,
+            2 => Next::Again,
+            3 | 4 => Next::Retry,
+            _ => Next::Compact,
+        };
+        guarded(|| recover(disk, &mut commits, &marks, next, depth))?;
         if nest {
             let after = disk.0.recording();
-            let from = match crash {
-                // What was lost unseen must not be missed once the recovery was acknowledged.
-                Crash::KilledAndNotWritten => after.ops.len(),
-                _ => recording.ops.len(),
+            // What was lost unseen must not be missed once the recovery was acknowledged. On the way to there is
+            // looked at less often.
+            let short = crash == Crash::KilledAndNotWritten
+                && self.random.below(self.effort.again_lost) > 0;
+            let from = match short {
+                true => after.ops.len(),
+                false => recording.ops.len(),
             };
             self.explore(&after, from, &commits, depth + 1)?;
         }
         Ok(())
     }
-}
-
-/// Reads what a crash has left, saves to it, and reads again.
-fn recover(
-    disk: &Shared,
-    commits: &mut Vec<Commit>,
-    marks: &Marks,
-    again: bool,
-    depth: usize,
-) -> Result<(), String> {
-    // The states of a recovery are many and much alike.
-    let (before, after) = match depth {
-        0 => (Verify::All, Verify::Quick),
-        _ => (Verify::Quick, Verify::Nothing),
-    };
-    let changes = disk.0.changes();
-    let unchanged = || match disk.0.changes() == changes {
-        true => Ok(()),
-        false => Err("a reader changed something".to_owned()),
-    };
-    let archive = match Archive::open_on(disk.share()) {
-        Err(error) if error.kind() == ErrorKind::NoArchive && !marks.made => {
-            unchanged()?;
-            make(disk)?
-        }
-        opened => opened.map_err(|error| format!("opening: {error}"))?,
-    };
-    let found = check(&archive, commits, marks, before)?;
-    if marks.made {
-        unchanged()?;
-    }
-    save_on(disk, &archive, commits, &found, again, depth)?;
-    let marks = super::explore::marks(&disk.0.recording().ops);
-    let next = Archive::open_on(disk.share()).map_err(|error| format!("opening again: {error}"))?;
-    check(&next, commits, &marks, after)
-        .map_err(|error| format!("after the next save: {error}"))?;
-    Ok(())
-}
-
-/// Makes the archive that a crash left unmade.
-fn make(disk: &Shared) -> Result<Archive, String> {
-    let archive = Archive::create_on(disk.share());
-    let archive = archive.map_err(|error| format!("making it again: {error}"))?;
-    disk.0.mark(Op::Made);
-    Ok(archive)
-}
-
-/// Saves something new, or what is newest once more. With the answer all commits that the archive shows are
-/// acknowledged.
-fn save_on(
-    disk: &Shared,
-    archive: &Archive,
-    commits: &mut Vec<Commit>,
-    found: &Found,
-    again: bool,
-    depth: usize,
-) -> Result<(), String> {
-    let newest = found.last().map(|number| &commits[*number].changes);
-    let newest = newest.and_then(|changes| {
-        let (path, text) = changes.iter().find(|(_, text)| text.is_some())?;
-        Some((path.clone(), text.clone()?))
-    });
-    let (path, text, status) = match newest {
-        Some((path, text)) if again => (path, text, Status::Unchanged),
-        _ => {
-            let text = format!("{{\"after\":  {depth}, \"commits\": {}}}", found.len());
-            ("after/the-crash.json".to_owned(), text, Status::Saved)
-        }
-    };
-    if status == Status::Saved {
-        commits.push(Commit::save(&path, &text));
-        disk.0.mark(Op::Begin(commits.len() - 1));
-    }
-    let mut save = archive.save();
-    save.add(&path, Document::source(text)).unwrap();
-    let saved = save.commit().map_err(|error| format!("saving: {error}"))?;
-    if saved[0].status != status {
-        return Err(format!("saving: {saved:?}, not {status}"));
-    }
-    for number in found {
-        disk.0.mark(Op::Acknowledge(*number));
-    }
-    if status == Status::Saved {
-        disk.0.mark(Op::Acknowledge(commits.len() - 1));
-    }
-    Ok(())
 }
 
 /// A panic is an error like others: the state that led to it must be told.

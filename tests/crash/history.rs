@@ -33,6 +33,11 @@ impl Commit {
         Commit::of(&[(path, Some(text))])
     }
 
+    /// Can it be made by saving its documents?
+    pub fn only_saves(&self) -> bool {
+        self.tags.is_empty() && self.changes.values().all(Option::is_some)
+    }
+
     pub fn tag(name: &str, version: Option<(&str, u64)>) -> Commit {
         let version = version.map(|(path, version)| (path.to_owned(), version));
         Commit {

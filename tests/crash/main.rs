@@ -28,6 +28,7 @@ mod failures;
 mod history;
 mod loss;
 mod power;
+mod recovery;
 mod saves;
 mod segments;
 mod storage;

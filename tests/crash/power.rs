@@ -243,17 +243,17 @@ pub fn states(
     });
     let notes = left.note_ways();
     for number in 0..product.min(limits.states) {
-        // The mixed-radix digits of a number are one choice each. All of the numbers where they are few; else those at
-        // both ends (what is first in each list, and what is last) and random ones.
-        let mut code = match number {
-            _ if product <= limits.states => number,
-            0..4 => number,
-            _ => random.below(product),
-        };
+        // The digits of a number, each to a base of its own, are one choice each. All numbers where they are few; else
+        // what is first in each list, what is second, and random ones.
+        let few = product <= limits.states;
+        let mut code = if few { number } else { random.below(product) };
         let mut digit = |base: usize| {
             let digit = code % base;
             code /= base;
-            digit
+            match number {
+                0 | 1 if !few => number.min(base - 1),
+                _ => digit,
+            }
         };
         let fates = &all_fates[digit(all_fates.len())];
         let chosen: BTreeMap<Inode, usize> = unsure

@@ -4,6 +4,7 @@ use backstory::storage::Storage;
 use backstory::{Archive, Document};
 
 use super::disk::Op;
+use super::explore::Effort;
 use super::history::Commit;
 use super::workload::{Run, document, explore};
 
@@ -21,7 +22,7 @@ fn single_saves() {
     for n in 0..10 {
         run.save("c.json", &document(3, n + 1, 40));
     }
-    run.explore("single saves").at_least(1, 1, 1, 1);
+    run.explore("single saves").at_least(80, 150, 40, 80);
 }
 
 #[test]
@@ -53,7 +54,8 @@ fn saves_of_several_paths() {
         .zip(texts.iter().map(String::as_str))
         .collect();
     run.save_all(&documents);
-    run.explore("saves of several paths").at_least(1, 1, 1, 1);
+    run.explore("saves of several paths")
+        .at_least(35, 45, 10, 10);
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn batches() {
             run.reopen();
         }
     }
-    run.explore("batches").at_least(1, 1, 1, 1);
+    run.explore("batches").at_least(20, 30, 8, 5);
 }
 
 /// Threads of one handle, which share syncs, and of handles of their own, which take turns.
@@ -133,5 +135,5 @@ fn several_threads() {
         let (thread, n) = (number / SAVES, number % SAVES);
         commits[place] = Commit::save(&format!("t/{thread}"), &text(thread, n));
     }
-    explore("several threads", &recording, 0, &commits).at_least(1, 1, 1, 1);
+    explore("several threads", &recording, 0, &commits, Effort::usual()).at_least(60, 100, 25, 80);
 }

@@ -16,7 +16,7 @@ fn rollovers() {
         }
     }
     assert!(run.disk.list("log").unwrap().len() > 4);
-    run.explore("rollovers").at_least(1, 1, 1, 1);
+    run.explore("rollovers").at_least(90, 140, 40, 150);
 }
 
 #[test]
@@ -55,5 +55,5 @@ fn edits() {
     run.commit(vec![Commit::tag("good", None)], |archive| {
         archive.delete_tag("good").commit()
     });
-    run.explore("edits").at_least(1, 1, 1, 1);
+    run.explore("edits").at_least(60, 120, 35, 80);
 }

@@ -80,6 +80,17 @@ impl Run {
         self.archive = Archive::open_on(self.disk.share()).unwrap();
     }
 
+    /// Begins a save; the process is killed between its write and its sync, and another one goes on.
+    pub fn killed_save(&mut self, path: &str, text: &str) {
+        self.save(path, text);
+        let mut recording = self.disk.0.recording();
+        let is_write = |op: &Op| matches!(op, Op::Write { .. });
+        let last = recording.ops.iter().rposition(is_write).unwrap();
+        recording.ops.truncate(last + 1);
+        self.disk = Disk::replay(&recording);
+        self.reopen();
+    }
+
     /// Ends the handle and gives what was done.
     pub fn end(self) -> (Recording, Vec<Commit>) {
         let Run {
@@ -99,14 +110,20 @@ impl Run {
     /// Crashes everywhere; how many states there were.
     pub fn explore(self, name: &str) -> Counts {
         let (recording, commits) = self.end();
-        explore(name, &recording, 0, &commits)
+        explore(name, &recording, 0, &commits, Effort::usual())
     }
 }
 
 /// Crashes everywhere from call number `from` on.
-pub fn explore(name: &str, recording: &Recording, from: usize, commits: &[Commit]) -> Counts {
+pub fn explore(
+    name: &str,
+    recording: &Recording,
+    from: usize,
+    commits: &[Commit],
+    effort: Effort,
+) -> Counts {
     let start = std::time::Instant::now();
-    let mut explorer = Explorer::new(name, Effort::usual());
+    let mut explorer = Explorer::new(name, effort);
     let result = explorer.explore(recording, from, commits, 0);
     let counts = explorer.counts;
     // The test harness shows it where the test fails.
