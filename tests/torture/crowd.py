@@ -69,7 +69,10 @@ def work(place: Place, role: str, number: int, until: float, answers: Path, seed
         round_number = 0
         while time.monotonic() < until:
             round_number += 1
-            ROLE_WORK[role](place, source, number * 1_000_000 + round_number * 100, note)
+            try:
+                ROLE_WORK[role](place, source, number * 1_000_000 + round_number * 100, note)
+            except (ValueError, LookupError) as error:
+                note("answers of no meaning", wrong=f"a {role} was told what makes no sense: {error!r}")
 
 
 def trouble(done: Any, *also: int) -> dict[str, str]:

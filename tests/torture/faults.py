@@ -70,7 +70,7 @@ def run(part: Part) -> None:
     if shutil.which("strace") is None:
         part.left_out.append("failing calls, as there is no strace")
     else:
-        budget = settings.amount(12, 45, 10**9)
+        budget = settings.amount(10, 36, 10**9)
         for command in COMMANDS[:4] if settings.smoke else COMMANDS:
             fail_calls(part, model, command, budget)
     short_writes(part, model)
