@@ -251,7 +251,10 @@ fn scripts(forge: &Forge) -> Vec<Vec<u8>> {
 
 #[test]
 fn segment() {
-    run("segment", scripts(&forge()), 4000);
+    let mut seeds = scripts(&forge());
+    // A batch whose objects are damaged and whose changes claim other lengths than it has.
+    seeds.push(b"\xa5\x04km\x84\xe1,\x87\xb9m\x84\xe1\x9f".to_vec());
+    run("segment", seeds, 4000);
 }
 
 #[test]
@@ -261,7 +264,10 @@ fn packed() {
 
 #[test]
 fn archive() {
-    run("archive", scripts(&forge()), 200);
+    let mut seeds = scripts(&forge());
+    // A version 0, and what asks for the one in front of it.
+    seeds.push(vec![10, 10]);
+    run("archive", seeds, 200);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::canon::{self, CanonError, Form, NanMode};
 use crate::commit::{Change, Content, Fields, Op, SourceForm};
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
+use crate::log::format::MAX_OBJECT_LEN;
 use crate::path::check_path;
 
 /// A document to be saved.
@@ -148,6 +149,22 @@ impl Conditions {
 }
 
 impl Prepared {
+    /// Can the document and its source be kept? What is longer could be written, and never be read.
+    fn check_len(&self, most: u64) -> Result<()> {
+        let source = match &self.source {
+            Written::Own(source) => source.bytes.len(),
+            Written::NotAtAll | Written::Canonical | Written::Pretty => 0,
+        };
+        let len = self.object.bytes.len().max(source) as u64;
+        if len > most {
+            let path = &self.path;
+            let message =
+                format!("{path}: a document of {len} bytes is too long, the most is {most}");
+            return Err(Error::invalid(message));
+        }
+        Ok(())
+    }
+
     /// Reads a document. `default` is what to do with numbers that JSON does not have where the document says
     /// nothing of it.
     pub fn new(
@@ -534,15 +551,33 @@ impl Archive {
             path: path.to_owned(),
             source,
         };
-        match Prepared::new(path, document, NanMode::Reject) {
-            Ok(prepared) => Ok(prepared),
+        let prepared = match Prepared::new(path, document, NanMode::Reject) {
+            Ok(prepared) => prepared,
             Err((first, document)) if document.nan.is_none() => match self.newest(path)? {
-                Some(newest) if newest.nan => {
-                    Prepared::new(path, document, NanMode::Tag).map_err(|(error, _)| invalid(error))
-                }
-                _ => Err(invalid(first)),
+                Some(newest) if newest.nan => Prepared::new(path, document, NanMode::Tag)
+                    .map_err(|(error, _)| invalid(error))?,
+                _ => return Err(invalid(first)),
             },
-            Err((error, _)) => Err(invalid(error)),
-        }
+            Err((error, _)) => return Err(invalid(error)),
+        };
+        prepared.check_len(MAX_OBJECT_LEN)?;
+        Ok(prepared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let check = |text: &str, most| {
+            let prepared = Prepared::new("a", Document::source(text), NanMode::Reject);
+            prepared.unwrap().check_len(most).is_ok()
+        };
+        assert!(check("[1,2]", 5) && !check("[1,2]", 4));
+        // The source is the longer one; the canonical form is.
+        assert!(check("[ 1]", 4) && !check("[ 1]", 3));
+        assert!(check("1e20", 21) && !check("1e20", 20));
     }
 }

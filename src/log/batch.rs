@@ -282,7 +282,8 @@ impl<'a> BatchBuilder<'a> {
                 lengths.push(write_frame(out, RECORD_CHANGES, &self.body, self.keys) as u64);
                 first_change += group.len() as u64;
                 first_object += group.iter().map(StoredChange::objects).sum::<u64>();
-                objects_offset += group.iter().map(StoredChange::objects_len).sum::<u64>();
+                let lengths = group.iter().map(StoredChange::objects_len);
+                objects_offset = lengths.fold(objects_offset, u64::saturating_add);
             }
             record.changes = CommitChanges::Records { lengths, root };
         }

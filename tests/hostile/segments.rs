@@ -43,7 +43,7 @@ fn uvar(mut value: u64) -> Vec<u8> {
     out
 }
 
-const LEN: usize = 4 << 20;
+const LEN: usize = 2 << 20;
 
 /// The heads of records that each claim nearly all that follows. Hashing what they claim would take the square.
 fn heads(forge: &Forge, kind: u8) -> Vec<u8> {
