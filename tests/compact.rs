@@ -503,3 +503,27 @@ fn what_a_crash_left_beside_the_list_is_removed() {
     assert!(try_save(&archive, "p", "1").is_ok());
     whole(&archive);
 }
+
+#[test]
+fn a_commit_that_could_not_be_read_once_is_not_told_to_be_lost() {
+    for after in 0.. {
+        let storage = Tapped::new();
+        let archive = Archive::create_on(storage.clone()).unwrap();
+        for n in 0..5 {
+            save(&archive, "p", &number(n));
+        }
+        // A handle whose index has read up to the newest commit.
+        let archive = Archive::open_on(storage.clone()).unwrap();
+        storage.taps.fail(Call::ReadAt, after);
+        let _ = archive.compact(&CompactOptions::default());
+        if storage.taps.heal() {
+            assert!(after > 5);
+            break;
+        }
+        // A load asks the log where the index is in doubt, and `verify` has nothing to tell then.
+        assert_eq!(source(&archive, "p", 5).unwrap(), number(4).into_bytes());
+        let report = verify(&archive, &VerifyOptions::default()).unwrap();
+        assert!(report.ok, "read {after}: {:?}", report.findings);
+        assert_eq!(report.commits, 5);
+    }
+}

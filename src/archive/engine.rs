@@ -309,7 +309,7 @@ impl Engine {
         // Where it was made before segments were packed: the newest commit that it had seen.
         let mut outdated = None;
         match index.mark(&self.binding) {
-            Ok(Ok(mark)) => match self.mark_stands(&mark) {
+            Ok(Ok(mark)) => match self.mark_stands(&mark)? {
                 Ok(checked) if reason.is_none() => {
                     drop(index);
                     return self.view_from(checked);
@@ -334,8 +334,13 @@ impl Engine {
             && head.place.is_some_and(|place| place.record_len > 0)
         {
             let row = index.commit(head.seq).ok().flatten();
-            let record = row.and_then(|row| self.reader.commit(row.place()).ok());
-            if record.is_none_or(|record| record.id() != head.commit) {
+            let stands = match row.map(|row| self.reader.commit(row.place())) {
+                Some(Ok(record)) => record.id() == head.commit,
+                // What could not be read is not known to be lost.
+                Some(Err(error @ Error::Io { .. })) => return Err(error),
+                Some(Err(_)) | None => false,
+            };
+            if !stands {
                 lost = Some(format!("commit {} ({})", head.seq, head.commit));
                 reason = Some("the log does not hold the last commit it read".to_owned());
                 mark = self.rebuild(&mut index, lost.as_deref())?;
@@ -374,36 +379,39 @@ impl Engine {
 
     /// Is what the index says it has read still what the log holds? If not, why; there is nothing to say where
     /// segments were packed since.
-    fn mark_stands(&self, mark: &Mark) -> Result<Mark, Option<String>> {
-        let (manifest, _) = self
-            .reader
-            .manifest()
-            .map_err(|error| Some(error.to_string()))?;
-        match mark.generation < manifest.repacked {
-            true => Err(None),
-            false => self.mark_fits(mark, &manifest).map_err(Some),
+    ///
+    /// # Errors
+    /// Where the log cannot be read: that says nothing of what it holds.
+    fn mark_stands(&self, mark: &Mark) -> Result<Result<Mark, Option<String>>> {
+        let (manifest, _) = self.reader.manifest()?;
+        if mark.generation < manifest.repacked {
+            return Ok(Err(None));
         }
+        Ok(self.mark_fits(mark, &manifest)?.map_err(Some))
     }
 
-    fn mark_fits(&self, mark: &Mark, manifest: &Manifest) -> Result<Mark, String> {
+    fn mark_fits(&self, mark: &Mark, manifest: &Manifest) -> Result<Result<Mark, String>> {
         if !manifest
             .segments
             .iter()
             .any(|segment| segment.number == mark.segment)
         {
-            return Err("it was made from segments that are gone".into());
+            return Ok(Err("it was made from segments that are gone".into()));
         }
         if mark.generation > manifest.generation {
-            return Err("it is ahead of the log".into());
+            return Ok(Err("it is ahead of the log".into()));
         }
         let len = self.reader.segment(mark.segment).and_then(|file| {
             file.len()
                 .map_err(|error| Error::io(format!("read {}", segment_file(mark.segment)), error))
         });
-        if len.map_err(|error| error.to_string())? < mark.offset {
-            return Err("it is ahead of the log".into());
+        match len {
+            Ok(len) if len < mark.offset => return Ok(Err("it is ahead of the log".into())),
+            Ok(_) => {}
+            Err(error @ Error::Io { .. }) => return Err(error),
+            Err(error) => return Ok(Err(error.to_string())),
         }
-        match mark.head.place {
+        Ok(match mark.head.place {
             None if mark.head.seq == 0 => Ok(*mark),
             None => Err("it is damaged".into()),
             // Lost, and known from MANIFEST alone.
@@ -425,13 +433,14 @@ impl Engine {
                         |number: u64| manifest.segments.iter().position(|s| s.number == number);
                     let packed = |number: u64| self.reader.is_packed(number);
                     if follows(place.segment) > follows(mark.segment) || packed(mark.segment) {
-                        return Err("it is damaged".into());
+                        return Ok(Err("it is damaged".into()));
                     }
                     Ok(checked)
                 }
+                Err(error @ Error::Io { .. }) => return Err(error),
                 _ => Err("the log does not hold the last commit it read".into()),
             },
-        }
+        })
     }
 
     /// Builds the index anew from the log. Where the file cannot be used, in memory.

@@ -118,6 +118,9 @@ def fail_calls(part: Part, model: Path, command: Command, budget: int) -> None:
     looking = cases[len(changing):]
     for name, number, error in changing[:half] + looking[: budget - min(half, len(changing))]:
         copy(model, root)
+        if number % 2:
+            # With an index that fits, as it mostly does; without this the call finds one of another place.
+            call(settings.binary, ["ls"], root)
         args = with_head(settings.binary, root, command.args)
         inject = [*trace, "-e", f"inject={name}:error={error}:when={number}"]
         done = call(settings.binary, [*args, "--json"], root, data=command.data, before=inject)
