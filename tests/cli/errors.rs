@@ -161,7 +161,7 @@ fn a_damaged_archive_is_exit_6() {
 fn an_archive_from_the_future_is_refused() {
     let place = Place::with_versions(&["1"]);
     let identity = place.read(".backstory/archive.json");
-    let future = identity.replace("\"format\":0", "\"format\":99");
+    let future = identity.replace("\"format\":1", "\"format\":99");
     assert_ne!(future, identity);
     fs::write(place.path(".backstory/archive.json"), future).unwrap();
     let error = place.run(&["ls", "--json"]).exits(6).errors().remove(0);
