@@ -126,6 +126,8 @@ fn help_lists_the_commands() {
         "load",
         "log",
         "diff",
+        "apply",
+        "merge-file",
         "rollback",
         "undo",
         "redo",
