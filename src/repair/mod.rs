@@ -8,6 +8,7 @@
 //! it, `MANIFEST` from the segments, the segments, the index.
 
 mod aside;
+mod found;
 mod identity;
 mod list;
 mod rewrite;
