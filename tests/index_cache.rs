@@ -396,3 +396,21 @@ fn a_wrong_mark_never_moves_the_end_of_the_log() {
         assert!(!dir.path().join(".backstory/log/torn").exists(), "{change}");
     }
 }
+
+#[test]
+fn a_save_that_meets_a_broken_index_builds_it_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Archive::create(dir.path()).unwrap();
+    for n in 0..600 {
+        save(&archive, &format!("p{}", n % 3), &n.to_string());
+    }
+    let file = dir.path().join(".backstory/index.sqlite");
+    // As where another process has removed the file and begun a new one under an open handle.
+    let broken = rusqlite::Connection::open(&file).unwrap();
+    broken.execute_batch("DROP TABLE versions").unwrap();
+    drop(broken);
+    let saved = save(&archive, "p0", "\"after\"");
+    assert_eq!(saved.version, 201);
+    assert!(verify(&archive, &VerifyOptions::default()).unwrap().ok);
+    assert_eq!(Archive::open(dir.path()).unwrap().head().unwrap().seq, 601);
+}

@@ -557,15 +557,7 @@ impl Engine {
             Fault::Index(error) => format!("it is damaged ({error})"),
             _ => "it did not agree with the log".to_owned(),
         };
-        {
-            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-            self.forget_all();
-            let mark = {
-                let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-                self.rebuild(&mut index, None)?
-            };
-            *view = self.view_from(mark)?;
-        }
+        self.mend_index()?;
         let view = self.view();
         match question(&self.catalog(&view)) {
             Ok(answer) => {
@@ -579,6 +571,23 @@ impl Engine {
                 Err(again.into_error())
             }
         }
+    }
+
+    /// Could building the index anew help? Not where that was tried, and the log itself is damaged.
+    pub fn may_mend_index(&self) -> bool {
+        !self.damaged.load(Ordering::SeqCst)
+    }
+
+    /// Builds the index anew from the log.
+    pub fn mend_index(&self) -> Result<()> {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        self.forget_all();
+        let mark = {
+            let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            self.rebuild(&mut index, None)?
+        };
+        *view = self.view_from(mark)?;
+        Ok(())
     }
 
     pub fn binding(&self) -> &Binding {

@@ -141,8 +141,8 @@ impl<'a> Rollback<'a> {
             }
             stage_answers(transaction, &note, Fields::default(), drafts, &mut changes)?;
             let files = targets
-                .into_iter()
-                .map(|target| (target.path.clone(), Some(target)))
+                .iter()
+                .map(|target| (target.path.clone(), Some(target.clone())))
                 .collect();
             Ok(Restored {
                 first,

@@ -534,9 +534,9 @@ impl<'a> Batch<'a> {
             .collect();
         self.archive.engine.submit(move |transaction| {
             let mut answers = Vec::with_capacity(saves.len());
-            for (documents, note, conditions, ignore_format) in saves {
-                let plan = plan(transaction, &documents, conditions, ignore_format)?;
-                answers.push(stage_plan(transaction, plan, &note)?);
+            for (documents, note, conditions, ignore_format) in &saves {
+                let plan = plan(transaction, documents, *conditions, *ignore_format)?;
+                answers.push(stage_plan(transaction, plan, note)?);
             }
             Ok(answers)
         })

@@ -14,15 +14,17 @@ use crate::commit::{self, Change, SourceForm};
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId};
 use crate::index::{Catalog, Question, Recent, VersionRow};
-use crate::log::cursor::Head;
+use crate::log::cursor::{Cursor, Head};
 use crate::log::format::ARCHIVE_FOLDER;
 use crate::log::reader::LocatedChange;
 use crate::log::writer::LogWriter;
+use crate::storage::StorageLock;
 use crate::wire::Malformed;
 
 /// A piece of work that waits for the writer.
 pub(crate) trait Job: Send + std::fmt::Debug {
-    fn run(&mut self, transaction: &mut Transaction<'_>);
+    /// Does the work; false where it failed for the index, and might not with a new one.
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool;
     /// Is its answer one that must not be given before the newest commit is on disk?
     fn succeeded(&self) -> bool;
     /// The group failed: the answer is this instead.
@@ -32,7 +34,7 @@ pub(crate) trait Job: Send + std::fmt::Debug {
 }
 
 struct Work<T, F> {
-    work: Option<F>,
+    work: F,
     result: Option<Result<T>>,
     slot: Arc<Mutex<Option<Result<T>>>>,
 }
@@ -43,11 +45,12 @@ impl<T, F> std::fmt::Debug for Work<T, F> {
     }
 }
 
-impl<T: Send, F: FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send> Job for Work<T, F> {
-    fn run(&mut self, transaction: &mut Transaction<'_>) {
-        if let Some(work) = self.work.take() {
-            self.result = Some(transaction.attempt(work));
-        }
+impl<T: Send, F: FnMut(&mut Transaction<'_>) -> Result<T, Fault> + Send> Job for Work<T, F> {
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> bool {
+        let result = transaction.attempt(&mut self.work);
+        let done = !matches!(result, Err(Fault::Index(_) | Fault::Doubt(_)));
+        self.result = Some(result.map_err(Fault::into_error));
+        done
     }
 
     fn succeeded(&self) -> bool {
@@ -102,6 +105,18 @@ impl Drop for Staging<'_> {
             self.engine.forget_objects_from(self.from);
         }
     }
+}
+
+/// What a group of jobs has staged.
+struct StagedGroup<'a> {
+    /// What the group stands on.
+    before: Cursor,
+    head: Head,
+    rows: Recent,
+    bytes: Vec<u8>,
+    staging: Staging<'a>,
+    /// No job failed for the index.
+    done: bool,
 }
 
 /// One group's turn. It ends whatever happens in it: a thread that panics must not keep the others waiting.
@@ -216,7 +231,7 @@ pub(crate) struct Transaction<'a> {
 
 impl Transaction<'_> {
     /// Runs a job; where it fails, nothing of it stays.
-    fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T> {
+    fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         let (len, head) = (self.unwritten.bytes.len(), self.head);
         let result = work(self);
         if result.is_ok() {
@@ -233,7 +248,7 @@ impl Transaction<'_> {
             self.head = head;
             self.job = Recent::default();
         }
-        result.map_err(Fault::into_error)
+        result
     }
 
     pub(super) fn with<T>(
@@ -408,16 +423,16 @@ fn no_where_doubtful(answer: Result<bool, Fault>) -> Result<bool, Fault> {
 
 impl Engine {
     /// Runs `work` against the newest state, with the writer's lock held, and returns once what it staged, and what
-    /// its answer rests on, is on disk.
+    /// its answer rests on, is on disk. Where the index fails it is built anew, and the work done once more.
     pub fn submit<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnMut(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
         self.check_process()?;
         self.check_writable()?;
         let slot = Arc::new(Mutex::new(None));
         let job = Box::new(Work {
-            work: Some(work),
+            work,
             result: None,
             slot: slot.clone(),
         });
@@ -484,82 +499,37 @@ impl Engine {
                 )));
             }
         };
-        {
-            let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-            // Behind its own last commit this writer knows that nothing stands, as long as the length says so.
-            let nothing_new = writer.synced_up_to(&view.cursor)
-                && !view.cursor.is_stale(&self.reader).map_err(again)?;
-            if !nothing_new {
-                self.advance(&mut view).map_err(again)?;
-            }
-            if !self.reader.is_current(view.cursor.segment).map_err(again)? {
-                writer.forget();
-                self.reader.forget_files();
-                self.advance(&mut view).map_err(again)?;
-            }
-            // What stands in front of a sync that failed elsewhere may have been cut and written anew.
-            if !writer.synced_up_to(&view.cursor) && !view.cursor.head_stands(&self.reader) {
-                self.start_over(&mut view).map_err(again)?;
-            }
-            if !writer.is_current() {
-                writer.forget();
-            }
-            writer.forget_after(self.reading());
-            writer.take_note(&*lock, &view.cursor);
-            if let Some(notice) = writer.prepare(&mut view.cursor).map_err(again)? {
-                self.notice(notice);
-            }
+        self.catch_up(writer, &*lock)?;
+        let mut staged = self.stage_group(writer, jobs);
+        if !staged.done && self.may_mend_index() {
+            // Another process may have removed the index, or begun a new one. Nothing was written.
+            drop(staged);
+            self.mend_index().map_err(again)?;
+            self.catch_up(writer, &*lock)?;
+            staged = self.stage_group(writer, jobs);
         }
-        let (before, head, rows, len) = {
-            let view = self.view();
-            let cursor = view.cursor.clone();
-            let mut staging = Staging {
-                engine: self,
-                from: cursor.head.seq + 1,
-                on_disk: false,
-            };
-            let question = Question::new(&self.index);
-            let mut transaction = Transaction {
-                engine: self,
-                view: &view,
-                group: Recent::default(),
-                job: Recent::default(),
-                unwritten: Unwritten {
-                    segment: cursor.segment,
-                    offset: cursor.offset,
-                    ..Unwritten::default()
-                },
-                staged: HashMap::new(),
-                head: cursor.head,
-                unsynced: writer.unsynced(&cursor),
-                now: super::now(),
-            };
-            for job in jobs.iter_mut() {
-                job.run(&mut transaction);
-            }
-            let Transaction {
-                unwritten: Unwritten { bytes, .. },
-                head,
-                group: rows,
-                ..
-            } = transaction;
-            drop(question);
-            // Readers go on while the disk works.
-            drop(view);
-            let synced = if !bytes.is_empty() {
-                writer.append(&cursor, &bytes)
-            } else if jobs.iter().any(|job| job.succeeded()) {
-                writer.sync_existing(&cursor)
-            } else {
-                Ok(())
-            };
-            if let Err(failed) = synced {
-                return Err(Box::new(move || failed.error()));
-            }
-            staging.on_disk = true;
-            writer.leave_note_if_short(&*lock);
-            (cursor, head, rows, bytes.len() as u64)
+        let StagedGroup {
+            before,
+            head,
+            rows,
+            bytes,
+            mut staging,
+            ..
+        } = staged;
+        // Readers go on while the disk works.
+        let synced = if !bytes.is_empty() {
+            writer.append(&before, &bytes)
+        } else if jobs.iter().any(|job| job.succeeded()) {
+            writer.sync_existing(&before)
+        } else {
+            Ok(())
         };
+        if let Err(failed) = synced {
+            return Err(Box::new(move || failed.error()));
+        }
+        staging.on_disk = true;
+        writer.leave_note_if_short(&*lock);
+        let len = bytes.len() as u64;
         // From here on everything is on disk: trouble with the view is for the next operation to meet.
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         let group = usize::try_from(head.seq - before.head.seq).unwrap_or(usize::MAX);
@@ -580,6 +550,85 @@ impl Engine {
         }
         drop(lock);
         Ok(())
+    }
+
+    /// Reads on to the end of the log, and makes the log ready to be written to.
+    fn catch_up(
+        &self,
+        writer: &mut LogWriter,
+        lock: &dyn StorageLock,
+    ) -> Result<(), Box<dyn Fn() -> Error>> {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        // Behind its own last commit this writer knows that nothing stands, as long as the length says so.
+        let nothing_new = writer.synced_up_to(&view.cursor)
+            && !view.cursor.is_stale(&self.reader).map_err(again)?;
+        if !nothing_new {
+            self.advance(&mut view).map_err(again)?;
+        }
+        if !self.reader.is_current(view.cursor.segment).map_err(again)? {
+            writer.forget();
+            self.reader.forget_files();
+            self.advance(&mut view).map_err(again)?;
+        }
+        // What stands in front of a sync that failed elsewhere may have been cut and written anew.
+        if !writer.synced_up_to(&view.cursor) && !view.cursor.head_stands(&self.reader) {
+            self.start_over(&mut view).map_err(again)?;
+        }
+        if !writer.is_current() {
+            writer.forget();
+        }
+        writer.forget_after(self.reading());
+        writer.take_note(lock, &view.cursor);
+        if let Some(notice) = writer.prepare(&mut view.cursor).map_err(again)? {
+            self.notice(notice);
+        }
+        Ok(())
+    }
+
+    /// Runs all jobs against the newest state.
+    fn stage_group<'a>(&'a self, writer: &LogWriter, jobs: &mut [Box<dyn Job>]) -> StagedGroup<'a> {
+        let view = self.view();
+        let cursor = view.cursor.clone();
+        let staging = Staging {
+            engine: self,
+            from: cursor.head.seq + 1,
+            on_disk: false,
+        };
+        let question = Question::new(&self.index);
+        let mut transaction = Transaction {
+            engine: self,
+            view: &view,
+            group: Recent::default(),
+            job: Recent::default(),
+            unwritten: Unwritten {
+                segment: cursor.segment,
+                offset: cursor.offset,
+                ..Unwritten::default()
+            },
+            staged: HashMap::new(),
+            head: cursor.head,
+            unsynced: writer.unsynced(&cursor),
+            now: super::now(),
+        };
+        let mut done = true;
+        for job in jobs.iter_mut() {
+            done &= job.run(&mut transaction);
+        }
+        let Transaction {
+            unwritten: Unwritten { bytes, .. },
+            head,
+            group: rows,
+            ..
+        } = transaction;
+        drop(question);
+        StagedGroup {
+            before: cursor,
+            head,
+            rows,
+            bytes,
+            staging,
+            done,
+        }
     }
 }
 

@@ -114,6 +114,7 @@ enum Command {
 /// Runs one call of the command and returns its exit code. The first argument is the name of the program.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    fail_at_size_limits();
     let environment = Environment::read();
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
@@ -128,6 +129,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     };
     let result = dispatch(&cli.command, &mut context);
     context.finish(result)
+}
+
+/// A file that grows beyond `ulimit -f` is an error like any other, not the end of the process.
+fn fail_at_size_limits() {
+    #[cfg(unix)]
+    {
+        use signal_hook::{consts::SIGXFSZ, flag};
+        // Where the handler cannot be set it stays as it is.
+        let _ = flag::register(SIGXFSZ, std::sync::Arc::default());
+    }
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {

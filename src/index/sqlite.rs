@@ -18,7 +18,7 @@ use crate::commit::ArchiveKeys;
 use crate::id::{ArchiveId, CommitId, PathKey};
 use crate::log::cursor::Head;
 use crate::log::reader::{BatchPlace, RecordPlace};
-use crate::storage;
+use crate::storage::{self, FileIdentity};
 
 /// How long to wait for another process that writes the index.
 const BUSY: Duration = Duration::from_secs(5);
@@ -90,6 +90,8 @@ type Answer<T> = Result<T, IndexError>;
 pub(crate) struct SqliteIndex {
     connection: Connection,
     file: Option<PathBuf>,
+    /// Which file had the name when it was opened.
+    identity: Option<FileIdentity>,
     /// How many questions are under way, and how many there were.
     questions: usize,
     asked: usize,
@@ -118,6 +120,7 @@ impl SqliteIndex {
         connection.set_prepared_statement_cache_capacity(64);
         Ok(SqliteIndex {
             connection,
+            identity: file.and_then(storage::file_identity),
             file: file.map(Path::to_owned),
             questions: 0,
             asked: 0,
@@ -212,6 +215,15 @@ impl SqliteIndex {
             storage::remove_if_there(&path).map_err(|error| IndexError::Remove(path, error))?;
         }
         Ok(())
+    }
+
+    /// Is the open file still the one that has its name? Where another process has removed it, or begun a new one, what
+    /// it says is of no account.
+    pub fn is_named(&self) -> bool {
+        match &self.file {
+            Some(file) => self.identity.is_some() && storage::file_identity(file) == self.identity,
+            None => true,
+        }
     }
 
     /// How many bytes the index takes on disk.

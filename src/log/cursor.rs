@@ -119,13 +119,13 @@ impl Cursor {
         let named = reader.manifest_stamp();
         if !named.is_ok_and(|identity| self.stamp.is_still(identity)) {
             let (manifest, stamp) = reader.manifest()?;
-            let known = std::mem::replace(&mut self.manifest, manifest).repacked;
-            self.stamp = stamp;
             // The names may stand for other files now, and the log may be another one.
             reader.forget_files();
-            if known < self.manifest.repacked {
+            if self.manifest.repacked < manifest.repacked {
+                // Who begins again may fail, and must then find this again.
                 return Ok(Progress::Repacked);
             }
+            (self.manifest, self.stamp) = (manifest, stamp);
             if !self.head_stands(reader) {
                 return Ok(Progress::Diverged);
             }

@@ -101,7 +101,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 /// Which file has this name. The times are not asked for: once a file's times were seen, Linux makes each of the next
 /// writes change them, and a sync then has to put them on disk too (multigrain timestamps).
 #[cfg(target_os = "linux")]
-fn identity_of_path(path: &Path) -> io::Result<FileIdentity> {
+pub(super) fn identity_of_path(path: &Path) -> io::Result<FileIdentity> {
     use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
     match statx(CWD, path, AtFlags::empty(), StatxFlags::INO) {
         Ok(found) => Ok(FileIdentity {
@@ -117,7 +117,7 @@ fn identity_of_path(path: &Path) -> io::Result<FileIdentity> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn identity_of_path(path: &Path) -> io::Result<FileIdentity> {
+pub(super) fn identity_of_path(path: &Path) -> io::Result<FileIdentity> {
     fs::metadata(path).map(|metadata| identity_of(&metadata))
 }
 

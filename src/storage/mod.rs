@@ -136,6 +136,11 @@ pub(crate) fn remove_if_there(path: &std::path::Path) -> io::Result<()> {
     }
 }
 
+/// Which file has this name, where there is one.
+pub(crate) fn file_identity(path: &std::path::Path) -> Option<FileIdentity> {
+    local::identity_of_path(path).ok()
+}
+
 /// The length of a file, where there is one.
 pub(crate) fn file_len(path: &std::path::Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|metadata| metadata.len())

@@ -397,6 +397,8 @@ impl<'a> Checker<'a> {
                 Some(wrong(format!("the index cannot be read: {error}")))
             }
         };
+        // Another process may have removed it, or begun a new one, which whoever opens it next looks into.
+        let finding = finding.filter(|_| theirs.is_named());
         drop((theirs, ours));
         self.findings.extend(finding);
         if let Some(lost) = engine.lost_commits() {
