@@ -96,6 +96,10 @@ impl LayoutCache {
     pub fn forget_from(&self, seq: u64) {
         let mut layouts = self.lock();
         layouts.by_change.retain(|at, _| at.seq < seq);
+        if seq == 0 {
+            // The log may have lost them.
+            layouts.by_id.clear();
+        }
         layouts.copies.retain(|_, at| at.seq < seq);
     }
 }
