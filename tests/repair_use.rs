@@ -316,7 +316,7 @@ impl Random {
 /// Damage in several places, repaired, saved to, packed, and damaged again.
 #[test]
 fn damage_in_several_places_again_and_again() {
-    let times = std::env::var_os("BACKSTORY_TORTURE").map_or(25, |_| 2000);
+    let times = std::env::var_os("BACKSTORY_TORTURE").map_or(20, |_| 2000);
     for seed in 0..times {
         let mut random = Random(seed * 77 + 1);
         let storage = Arc::new(MemoryStorage::new());
