@@ -197,6 +197,7 @@ impl Engine {
     /// Reads on to the end of the log.
     pub fn advance(&self, view: &mut View) -> Result<()> {
         let View { cursor, recent, .. } = view;
+        let repaired = newest_repaired(&cursor.manifest);
         let progress = cursor.advance(&self.reader, &mut |event| {
             match event {
                 Event::Batch { segment, placed } => {
@@ -207,6 +208,10 @@ impl Engine {
             }
             Ok(())
         })?;
+        if newest_repaired(&cursor.manifest) != repaired {
+            // What was read before `repair` came may be gone from the log.
+            self.forget_objects_from(0);
+        }
         match progress {
             Progress::Reached => Ok(()),
             Progress::Diverged => self.start_over(view),
@@ -608,6 +613,12 @@ impl Engine {
     }
 }
 
+/// The segment that `repair` has made last.
+fn newest_repaired(list: &Manifest) -> Option<u64> {
+    let made = list.segments.iter().filter(|entry| entry.repaired);
+    made.map(|entry| entry.number).max()
+}
+
 /// A failure while the index is filled: of the index, or of the log it is filled from.
 enum FillError {
     Index(IndexError),
@@ -711,28 +722,32 @@ impl Engine {
 
     /// May this handle write? Says why not.
     pub fn check_writable(&self) -> Result<()> {
-        if self.read_only {
-            return Err(Error::io(
-                format!("write to {ARCHIVE_FOLDER}"),
-                std::io::Error::new(
-                    std::io::ErrorKind::PermissionDenied,
-                    "the archive was opened for reading only",
-                ),
-            ));
-        }
-        if let Some(kind) = self.storage.network_file_system()
-            && !self.settings.network_writes
-        {
-            return Err(Error::io(
-                format!("write to {ARCHIVE_FOLDER}"),
-                std::io::Error::other(format!(
-                    "it is on a network file system ({kind}), where locks may not hold; \
-                     set \"network_writes\": true in {ARCHIVE_FOLDER}/{SETTINGS_FILE} to write all the same"
-                )),
-            ));
-        }
-        Ok(())
+        check_writable(&*self.storage, self.read_only, &self.settings)
     }
+}
+
+/// May an archive be written? Says why not.
+pub(crate) fn check_writable(
+    storage: &dyn Storage,
+    read_only: bool,
+    settings: &Settings,
+) -> Result<()> {
+    let failed = |error| Error::io(format!("write to {ARCHIVE_FOLDER}"), error);
+    if read_only {
+        return Err(failed(std::io::Error::new(
+            std::io::ErrorKind::PermissionDenied,
+            "the archive was opened for reading only",
+        )));
+    }
+    if let Some(kind) = storage.network_file_system()
+        && !settings.network_writes
+    {
+        return Err(failed(std::io::Error::other(format!(
+            "it is on a network file system ({kind}), where locks may not hold; \
+             set \"network_writes\": true in {ARCHIVE_FOLDER}/{SETTINGS_FILE} to write all the same"
+        ))));
+    }
+    Ok(())
 }
 
 impl Drop for Engine {

@@ -26,7 +26,7 @@ use serde_json::Value;
 
 pub use compact::{CompactOptions, Compacted};
 pub use edit::Edit;
-pub(crate) use engine::{Engine, Fault, mark_of};
+pub(crate) use engine::{Engine, Fault, check_writable, mark_of};
 pub use history::{History, HistoryQuery};
 pub(crate) use objects::{
     ChangeCache, Content, ContentCache, Encoded, ObjectAt, ObjectReader, gone,
@@ -363,7 +363,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn read(storage: &dyn Storage) -> Result<Settings> {
+    pub fn read(storage: &dyn Storage) -> Result<Settings> {
         let mut settings = Settings {
             network_writes: false,
             segment_len: SEGMENT_LEN,

@@ -27,6 +27,14 @@ const COPY_UNKNOWN_EVERY: u64 = 16;
 
 /// At most so many layouts are tried where the right one is lost.
 const MAX_OTHER_LAYOUTS: u64 = 64;
+/// Of so many lost layouts what is tried in their place is kept, where it is no longer than this.
+const MAX_OTHERS: usize = 64;
+const MAX_OTHER_BYTES: usize = 1 << 20;
+
+/// A lost layout, by its id, or where the change that names it is lost too, by that; and the path.
+type LostLayout = (Result<ObjectId, LayoutAt>, String);
+/// The newest commit when they were looked for, and the layouts.
+type Others = (u64, Arc<Vec<Arc<Layout>>>);
 
 /// Layouts that were read.
 #[derive(Debug, Default)]
@@ -38,6 +46,8 @@ struct Layouts {
     by_change: HashMap<LayoutAt, Arc<Layout>>,
     /// By the hash of their encoding: the same one is brought again and again.
     by_id: HashMap<ObjectId, Arc<Layout>>,
+    /// What can be tried where a layout is lost.
+    others: HashMap<LostLayout, Others>,
     /// Where this handle has stored layouts last.
     copies: HashMap<ObjectId, StoredAt>,
 }
@@ -96,7 +106,12 @@ impl LayoutCache {
     pub fn forget_from(&self, seq: u64) {
         let mut layouts = self.lock();
         layouts.by_change.retain(|at, _| at.seq < seq);
+        if seq == 0 {
+            // The log may have lost them.
+            layouts.by_id.clear();
+        }
         layouts.copies.retain(|_, at| at.seq < seq);
+        layouts.others.clear();
     }
 }
 
@@ -342,11 +357,38 @@ impl ObjectReader<'_> {
         (check, at): ([u8; 8], LayoutAt),
         path: &str,
     ) -> Option<Vec<u8>> {
-        let render = |encoding: &[u8]| {
+        let layouts = self.other_layouts(at, path)?;
+        layouts.iter().find_map(|layout| {
             let mut source = Vec::new();
-            let layout = Layout::decode(encoding).ok()?;
             layout.render(canonical, nan, &mut source).ok()?;
             (ObjectId::of(&source).check() == check).then_some(source)
+        })
+    }
+
+    /// The layouts to be tried in the place of a lost one. They are looked for once: many sources go by the same.
+    fn other_layouts(&self, at: LayoutAt, path: &str) -> Option<Arc<Vec<Arc<Layout>>>> {
+        let newest = self.catalog.newest_seq();
+        let lost = match self.introduction(at) {
+            Ok((_, id)) => Ok(id),
+            Err(_) => Err(at),
+        };
+        let key = (lost, path.to_owned());
+        if let Some((_, found)) = self
+            .layouts
+            .lock()
+            .others
+            .get(&key)
+            .filter(|(seen, _)| *seen == newest)
+        {
+            return Some(found.clone());
+        }
+        let mut found: Vec<Arc<Layout>> = Vec::new();
+        let mut total = 0;
+        let mut take = |encoding: &[u8]| {
+            if let Ok(layout) = Layout::decode(encoding) {
+                total += encoding.len();
+                found.push(Arc::new(layout));
+            }
         };
         for ordinal in 0..MAX_OTHER_LAYOUTS {
             let left = ObjectAt {
@@ -360,9 +402,8 @@ impl ObjectReader<'_> {
                 .content_len(left)
                 .is_ok_and(|len| len <= MAX_LAYOUT_LEN)
                 && let Ok((content, _)) = self.content(left, &mut |_| None)
-                && let Some(source) = render(&content.bytes)
             {
-                return Some(source);
+                take(&content.bytes);
             }
         }
         // Those nearby, and those that bring whatever layout they have.
@@ -384,13 +425,19 @@ impl ObjectReader<'_> {
             let Some(id) = located.stored.change.layout.filter(|id| tried.insert(*id)) else {
                 continue;
             };
-            if let Ok(encoding) = self.named(&located, row.seq, &id, None)
-                && let Some(source) = render(&encoding)
-            {
-                return Some(source);
+            if let Ok(encoding) = self.named(&located, row.seq, &id, None) {
+                take(&encoding);
             }
         }
-        None
+        let found = Arc::new(found);
+        if total <= MAX_OTHER_BYTES {
+            let mut layouts = self.layouts.lock();
+            if layouts.others.len() >= MAX_OTHERS {
+                layouts.others.clear();
+            }
+            layouts.others.insert(key, (newest, found.clone()));
+        }
+        Some(found)
     }
 
     /// Is this source that of a content, whose document is `document`?

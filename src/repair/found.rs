@@ -101,18 +101,25 @@ pub(super) fn find(
         let len = file.len().map_err(failed)?;
         let packed = is_packed(&file, identity, keys).map_err(failed)?;
         let mut holds = Holds::default();
-        let mut take = |found| -> std::io::Result<()> {
-            holds.take(found);
-            Ok(())
-        };
         let end = match packed {
-            true => walk(&file, 0, len, keys, &mut take).map_err(failed)?,
+            true => {
+                let mut take = |found| -> std::io::Result<()> {
+                    holds.take(found);
+                    Ok(())
+                };
+                walk(&file, 0, len, keys, &mut take).map_err(failed)?
+            }
             false => {
                 let size = usize::try_from(len)
                     .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
                 let mut bytes = vec![0; size];
                 let count = file.read_at(&mut bytes, 0).map_err(failed)?;
                 bytes.truncate(count);
+                let mut take = |found| -> std::io::Result<()> {
+                    holds.losses |= has_lost_objects(&found, &bytes, keys);
+                    holds.take(found);
+                    Ok(())
+                };
                 scan(&bytes, 0, false, keys, &mut take).map_err(failed)?
             }
         };
@@ -127,6 +134,23 @@ pub(super) fn find(
         });
     }
     Ok(found)
+}
+
+/// Has an earlier repair left marks of loss among the objects of this batch?
+fn has_lost_objects(found: &scan::Found, bytes: &[u8], keys: &ArchiveKeys) -> bool {
+    let scan::Found::Batch(placed) = found else {
+        return false;
+    };
+    let mut objects = placed.batch.objects(placed.offset).into_iter();
+    objects.any(|(at, len)| {
+        // Such a mark is the shortest of all records.
+        let at = usize::try_from(placed.offset + at).unwrap_or(usize::MAX);
+        let record = bytes.get(at..);
+        len < 16
+            && record
+                .and_then(|record| read_frame(record, keys).ok())
+                .is_some_and(|frame| frame.body == [ENCODING_LOST])
+    })
 }
 
 /// A packed segment has a block behind its header.

@@ -7,6 +7,7 @@ use crate::archive::read_identity;
 use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
 use crate::log::format::*;
+use crate::log::manifest::{Manifest, UNKNOWN_FEATURE};
 use crate::log::record::{claimed_len, read_frame};
 use crate::storage::{Storage, replace};
 
@@ -24,7 +25,21 @@ pub(super) fn mend(storage: &dyn Storage) -> Result<Option<Step>> {
     if let Some(Err(Error::Unsupported(message))) = read {
         return Err(Error::Unsupported(message));
     }
-    let repeated = repeated(storage)?;
+    let mut repeated = repeated(storage)?;
+    // MANIFEST vouches for the archive id: its checksum is keyed with it. So a segment of another archive does not count.
+    let list = storage.read(&format!("{LOG_FOLDER}/{MANIFEST_FILE}")).ok();
+    let vouched = |identity: &[u8]| {
+        let line = [identity, b"\n"].concat();
+        let keys = read_identity(&line).map(|(_, id)| ArchiveKeys::new(id));
+        matches!((&list, keys), (Some(list), Ok(keys)) if matches!(
+            Manifest::decode(list, &keys),
+            Ok(_) | Err(UNKNOWN_FEATURE)
+        ))
+    };
+    let stands_vouched = matches!(&read, Some(Ok((identity, _))) if vouched(identity));
+    if stands_vouched || repeated.keys().any(|identity| vouched(identity)) {
+        repeated.retain(|identity, _| vouched(identity));
+    }
     if let Some(Ok((identity, _))) = &read
         && (repeated.is_empty() || repeated.contains_key(identity))
     {

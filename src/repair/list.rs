@@ -40,12 +40,14 @@ pub(super) fn mend(storage: &dyn Storage) -> Result<Vec<Step>> {
     let mut segments = chain(&found, identity_hash(&identity));
     let highest = found.iter().map(|found| found.number).max().unwrap_or(0);
     let mut steps = Vec::new();
-    // What takes commits from now on is a plain segment: the last one, or one that has none yet.
-    if segments.last().is_none_or(|last| last.packed) {
+    // What takes commits from now on is a plain segment: the last one, or one that has none yet. One without commits may
+    // note losses.
+    let empty = found
+        .iter()
+        .filter(|found| found.commits.is_none() && found.whole && !found.packed)
+        .max_by_key(|found| (found.repaired, found.number));
+    if segments.last().is_none_or(|last| last.packed) || empty.is_some_and(|empty| empty.repaired) {
         let first_seq = next_seq(&segments, &found);
-        let empty = found
-            .iter()
-            .find(|found| found.commits.is_none() && found.whole && !found.packed);
         let number = match empty {
             Some(empty) => empty.number,
             None => begin(storage, highest + 1, &identity, &keys)?,
@@ -55,7 +57,7 @@ pub(super) fn mend(storage: &dyn Storage) -> Result<Vec<Step>> {
             first_seq,
             sealed: None,
             packed: false,
-            repaired: false,
+            repaired: empty.is_some_and(|empty| empty.repaired),
         });
     }
     seal(&mut segments, &found);

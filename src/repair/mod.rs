@@ -17,7 +17,7 @@ mod segments;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::archive::{Archive, OpenOptions};
+use crate::archive::{Archive, OpenOptions, Settings, check_writable};
 use crate::error::{Error, Result};
 use crate::log::format::{ARCHIVE_FOLDER, INDEX_FILE};
 use crate::storage::{LocalStorage, Storage};
@@ -103,6 +103,11 @@ fn run(
     options: &RepairOptions<'_>,
     open: &dyn Fn() -> Result<Archive>,
 ) -> Result<Repaired> {
+    check_writable(
+        &*storage,
+        options.open.read_only,
+        &Settings::read(&*storage)?,
+    )?;
     let wait = options.open.wait;
     let lock = match storage.lock(wait) {
         Ok(Some(lock)) => lock,
@@ -113,7 +118,6 @@ fn run(
     steps.extend(identity::mend(&*storage)?);
     steps.extend(list::mend(&*storage)?);
     let archive = open()?;
-    archive.engine.check_writable()?;
     let check = VerifyOptions {
         progress: options.progress,
         ..VerifyOptions::default()

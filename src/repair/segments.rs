@@ -25,11 +25,11 @@ struct Remains {
 /// Writes every damaged segment anew. `report` says what is wrong.
 pub(super) fn mend(archive: &Archive, report: &Report) -> Result<Vec<Step>> {
     let storage = &*archive.engine.storage;
-    let (manifest, remains) = read(archive)?;
+    let mut lost = lost_versions(report);
+    let (manifest, remains) = read(archive, report)?;
     if remains.is_empty() {
         return Ok(Vec::new());
     }
-    let mut lost = lost_versions(report);
     let noted = crate::archive::now();
     let names = storage
         .list(LOG_FOLDER)
@@ -80,12 +80,37 @@ pub(super) fn mend(archive: &Archive, report: &Report) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// What damaged segments hold, by their number.
-fn read(archive: &Archive) -> Result<(Manifest, BTreeMap<u64, Remains>)> {
+/// What damaged segments hold, by their number. Where none is damaged, and versions are lost that nothing notes any
+/// more, one that will note them.
+fn read(archive: &Archive, report: &Report) -> Result<(Manifest, BTreeMap<u64, Remains>)> {
+    let all = read_those(archive, None)?;
+    let unnoted = report
+        .findings
+        .iter()
+        .find(|found| found.kind == FindingKind::DamagedObject && !found.affects.is_empty());
+    let (Some(unnoted), true) = (unnoted, all.1.is_empty()) else {
+        return Ok(all);
+    };
+    let segments = &all.0.segments;
+    let named = |entry: &&SegmentEntry| unnoted.segment.as_ref() == Some(&entry.file());
+    let entry = segments.iter().find(named).or(segments.last());
+    read_those(archive, entry.map(|entry| entry.number))
+}
+
+/// What damaged segments hold, and this one.
+fn read_those(archive: &Archive, other: Option<u64>) -> Result<(Manifest, BTreeMap<u64, Remains>)> {
     let reader = &archive.engine.reader;
     let mut cursor = Cursor::start(reader)?;
     let mut all: BTreeMap<u64, Remains> = BTreeMap::new();
+    let wanted = |number: &u64, remains: &Remains| remains.damaged || Some(*number) == other;
     let mut sink = |event: Event| {
+        let (Event::Batch { segment, .. }
+        | Event::Loss { segment, .. }
+        | Event::Damage { segment, .. }) = &event;
+        if !all.contains_key(segment) {
+            // What is whole is not held longer than it is read.
+            all.retain(|number, remains| wanted(number, remains));
+        }
         match event {
             Event::Batch { segment, placed } => {
                 let remains = all.entry(segment).or_default();
@@ -121,7 +146,7 @@ fn read(archive: &Archive) -> Result<(Manifest, BTreeMap<u64, Remains>)> {
             return Err(Error::io("read the log", changed));
         }
     }
-    all.retain(|_, remains| remains.damaged);
+    all.retain(|number, remains| wanted(number, remains));
     Ok((cursor.manifest, all))
 }
 

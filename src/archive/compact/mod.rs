@@ -55,7 +55,7 @@ impl Archive {
             before: self.engine.log_len(&manifest)?,
             ..Compacted::default()
         };
-        let rows = plan::plan(&manifest);
+        let rows = self.without_what_rests_on_losses(&manifest, plan::plan(&manifest), options)?;
         // Every file that was begun, so that none is left where this fails.
         let mut begun = Vec::new();
         let packed = self.pack(&manifest, &rows, options, &mut begun);
@@ -74,6 +74,35 @@ impl Archive {
         let manifest = self.engine.view().cursor.manifest.clone();
         done.after = self.engine.log_len(&manifest)?;
         Ok(done)
+    }
+
+    /// Where `repair` has noted losses, objects of whole segments may rest on what is gone. Packed segments have no
+    /// place for what cannot be read: such a segment stays as it is.
+    fn without_what_rests_on_losses(
+        &self,
+        manifest: &Manifest,
+        rows: Vec<Vec<SegmentEntry>>,
+        options: &CompactOptions<'_>,
+    ) -> Result<Vec<Vec<SegmentEntry>>> {
+        if !manifest.segments.iter().any(|entry| entry.repaired) {
+            return Ok(rows);
+        }
+        let mut left = Vec::new();
+        for row in rows {
+            let mut together = Vec::new();
+            for entry in row {
+                let one = [entry];
+                let parent = parent_of(manifest, &one, &self.engine);
+                let loads = Packing::new(self, &one, parent, options)?.loads()?;
+                match loads {
+                    true => together.extend(one),
+                    false => left.push(std::mem::take(&mut together)),
+                }
+            }
+            left.push(together);
+        }
+        left.retain(|row| row.iter().any(|entry| !entry.packed));
+        Ok(left)
     }
 
     /// Writes a new segment for each row; what they are, and how many commits they have.

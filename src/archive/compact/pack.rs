@@ -133,6 +133,20 @@ impl<'a> Packing<'a> {
         })
     }
 
+    /// Can every object be read?
+    pub fn loads(&self) -> Result<bool> {
+        let mut cache = ContentCache::default();
+        let numbers: Vec<usize> = (0..self.objects.len()).collect();
+        for numbers in numbers.chunks(LOADED_AT_ONCE) {
+            match self.load(numbers, &mut cache) {
+                Ok(_) => {}
+                Err(Error::Corrupt(_)) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
     /// Writes the new segment, puts it on disk and compares it with the old ones; its entry in MANIFEST, and how many
     /// commits it has.
     pub fn write(&self, new: &NewSegment) -> Result<(SegmentEntry, u64)> {
