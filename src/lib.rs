@@ -26,6 +26,7 @@
 #![warn(missing_docs)]
 
 pub mod archive;
+pub mod blame;
 pub mod canon;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -125,7 +125,7 @@ fn version_text(version: &Version, out: &Output) -> String {
     fields.join("  ")
 }
 
-fn operation(version: &Version) -> String {
+pub(super) fn operation(version: &Version) -> String {
     let other = version.other.as_deref().map(visible).unwrap_or_default();
     match (version.op, version.of) {
         (Op::Rollback, Some(of)) => format!("rollback to @{of}"),

@@ -2,6 +2,7 @@
 //! but in [`workspace`](crate::workspace) and below.
 
 mod arguments;
+mod blame;
 mod canon;
 mod collect;
 mod compact;
@@ -86,6 +87,7 @@ enum Command {
     Load(load::Args),
     Log(log::Args),
     Diff(diff::Args),
+    Blame(blame::Args),
     Rollback(rollback::Args),
     Undo(undo::Args),
     Redo(redo::Args),
@@ -160,7 +162,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
         };
     }
     Some(commands!(
-        init save load log diff rollback undo redo status identify ls mv
+        init save load log diff blame rollback undo redo status identify ls mv
         delete undelete tag stats head verify canon hash reindex compact repair completions
     ))
 }
@@ -188,6 +190,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Load(args) => load::run(args, context),
         Command::Log(args) => log::run(args, context),
         Command::Diff(args) => diff::run(args, context),
+        Command::Blame(args) => blame::run(args, context),
         Command::Rollback(args) => rollback::run(args, context),
         Command::Undo(args) => undo::run(args, context),
         Command::Redo(args) => redo::run(args, context),

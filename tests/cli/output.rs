@@ -126,6 +126,7 @@ fn help_lists_the_commands() {
         "load",
         "log",
         "diff",
+        "blame",
         "rollback",
         "undo",
         "redo",
