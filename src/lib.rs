@@ -35,6 +35,8 @@ pub mod commit;
 pub mod diff;
 pub mod error;
 pub(crate) mod escape;
+#[cfg(feature = "find")]
+pub mod find;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -12,6 +12,7 @@ mod delete;
 mod diff;
 mod environment;
 mod failure;
+mod find;
 mod hash;
 mod head;
 mod identify;
@@ -93,6 +94,7 @@ enum Command {
     Redo(redo::Args),
     Status(status::Args),
     Identify(identify::Args),
+    Find(find::Args),
     Ls(ls::Args),
     Mv(mv::Args),
     Delete(delete::Args),
@@ -162,7 +164,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
         };
     }
     Some(commands!(
-        init save load log diff blame rollback undo redo status identify ls mv
+        init save load log diff blame rollback undo redo status identify find ls mv
         delete undelete tag stats head verify canon hash reindex compact repair completions
     ))
 }
@@ -196,6 +198,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Redo(args) => redo::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Identify(args) => identify::run(args, context),
+        Command::Find(args) => find::run(args, context),
         Command::Ls(args) => ls::run(args, context),
         Command::Mv(args) => mv::run(args, context),
         Command::Delete(args) => delete::run(args, context),

@@ -132,6 +132,7 @@ fn help_lists_the_commands() {
         "redo",
         "status",
         "identify",
+        "find",
         "ls",
         "mv",
         "delete",
