@@ -10,6 +10,7 @@ mod guess;
 mod history;
 mod lookups;
 mod objects;
+mod patched;
 mod query;
 mod restore;
 mod save;

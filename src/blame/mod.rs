@@ -6,10 +6,14 @@ mod tree;
 
 pub use tree::Annotated;
 
-use crate::archive::{Archive, HistoryQuery, Version};
+use crate::archive::{Archive, HistoryQuery, LoadedDocument, Version};
 use crate::diff::NotCanonical;
 use crate::error::{Error, Result};
 use crate::pointer::{Pointer, is_within};
+
+/// How many documents are compared at a time, and how many bytes of them.
+const GROUP: usize = 64;
+const GROUP_BYTES: usize = 16 << 20;
 
 /// A scalar or an empty container, and who brought it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,26 +77,38 @@ pub fn blame(archive: &Archive, version: &Version) -> Result<Blame> {
     }
     versions.reverse();
     let mut annotated = Annotated::default();
+    let mut waiting: Vec<(LoadedDocument, usize)> = Vec::new();
+    let mut bytes = 0;
     let mut unread = Vec::new();
     let mut before = None;
     for (origin, version) in versions.iter().enumerate() {
         let last = origin + 1 == versions.len();
-        match version.id {
-            None => annotated.absent(),
-            // Another layout, or another name: the same document.
-            Some(_) if version.id == before => {}
-            Some(_) => match archive.load_document(version) {
-                Err(error) if error.is_corrupt() && !last => {
-                    unread.push((version.clone(), error));
-                    continue;
+        // Another layout, or another name: the same document.
+        if version.id.is_some() && version.id == before {
+            continue;
+        }
+        match (version.id, archive.load_document(version)) {
+            (None, _) => {
+                push(&mut annotated, &mut waiting)?;
+                annotated.absent();
+            }
+            (_, Err(error)) if error.is_corrupt() && !last => {
+                unread.push((version.clone(), error));
+                continue;
+            }
+            (_, document) => {
+                let document = document?;
+                bytes += document.canonical().len();
+                waiting.push((document, origin));
+                if waiting.len() >= GROUP || bytes >= GROUP_BYTES {
+                    push(&mut annotated, &mut waiting)?;
+                    bytes = 0;
                 }
-                document => annotated
-                    .push(document?.canonical(), origin)
-                    .map_err(|error| incomparable(version, &error))?,
-            },
+            }
         }
         before = version.id;
     }
+    push(&mut annotated, &mut waiting)?;
     let leaves = annotated
         .leaves()
         .map_err(|error| incomparable(version, &error))?;
@@ -101,6 +117,19 @@ pub fn blame(archive: &Archive, version: &Version) -> Result<Blame> {
         versions,
         unread,
     })
+}
+
+fn push(annotated: &mut Annotated, waiting: &mut Vec<(LoadedDocument, usize)>) -> Result<()> {
+    let documents: Vec<(&[u8], usize)> = waiting
+        .iter()
+        .map(|(document, origin)| (document.canonical(), *origin))
+        .collect();
+    let pushed = annotated.push_all(&documents);
+    if let (Err(error), Some((document, _))) = (pushed, waiting.last()) {
+        return Err(incomparable(document.version(), &error));
+    }
+    waiting.clear();
+    Ok(())
 }
 
 fn incomparable(version: &Version, error: &NotCanonical) -> Error {

@@ -6,13 +6,13 @@ use std::slice;
 
 use super::Leaf;
 use crate::diff::value::{Kind, Value};
-use crate::diff::{ChangeKind, Diff, NotCanonical, diff};
+use crate::diff::{ChangeKind, Diff, NotCanonical, diff_row};
 use crate::pointer::{Pointer, push_token};
 
 /// Follows one document through its versions, oldest first, and knows for every leaf of the newest one which version
 /// brought it.
 ///
-/// A leaf is a scalar or an empty container. It keeps its version while [`diff`] finds it unchanged: an element of an
+/// A leaf is a scalar or an empty container. It keeps its version while [`diff`](crate::diff::diff) finds it unchanged: an element of an
 /// array is followed when others are put in front of it or taken away, and objects of an array are paired by `id`,
 /// `name` and the like. What is absent for a version and comes back is new when it comes back.
 ///
@@ -47,20 +47,36 @@ impl Annotated {
     /// The next version of the document; what differs from the one before is from `origin`.
     ///
     /// # Errors
-    /// [`NotCanonical`] as [`diff`]; nothing has happened then.
+    /// [`NotCanonical`] as [`diff`](crate::diff::diff); nothing has happened then.
     pub fn push(&mut self, canonical: &[u8], origin: usize) -> Result<(), NotCanonical> {
-        let Some((before, root)) = &mut self.document else {
-            let root = build(&Value::parse(canonical)?, origin);
-            self.document = Some((canonical.to_vec(), root));
+        self.push_all(&[(canonical, origin)])
+    }
+
+    /// The next versions, oldest first: the same as one by one, in about half the time.
+    ///
+    /// # Errors
+    /// As [`Annotated::push`].
+    pub fn push_all(&mut self, versions: &[(&[u8], usize)]) -> Result<(), NotCanonical> {
+        let before = self.document.as_ref().map(|(before, _)| before.as_slice());
+        let new = versions.iter().map(|(canonical, _)| *canonical);
+        let diffs = diff_row(&before.into_iter().chain(new).collect::<Vec<_>>())?;
+        // The first version ever has none in front to differ from.
+        let first = versions.len() - diffs.len().min(versions.len());
+        let Some((newest, _)) = versions.last() else {
             return Ok(());
         };
-        let changes = diff(before, canonical)?;
-        if !changes.is_empty() && apply(root, &changes, origin).is_none() {
-            // Pointers that lead nowhere do not come from a diff. If they did, the honest answer is the newest.
-            *root = build(&Value::parse(canonical)?, origin);
+        let mut root = match (self.document.take(), versions.first()) {
+            (Some((_, root)), _) => root,
+            (None, Some((canonical, origin))) => build(&Value::parse(canonical)?, *origin),
+            (None, None) => return Ok(()),
+        };
+        for ((canonical, origin), changes) in versions.iter().skip(first).zip(&diffs) {
+            if !changes.is_empty() && apply(&mut root, changes, *origin).is_none() {
+                // Pointers that lead nowhere do not come from a diff. If they did, this is the honest answer.
+                root = build(&Value::parse(canonical)?, *origin);
+            }
         }
-        before.clear();
-        before.extend_from_slice(canonical);
+        self.document = Some((newest.to_vec(), root));
         Ok(())
     }
 

@@ -38,6 +38,10 @@ impl Failure {
         Failure::new("no-archive", 3, message).hint("backstory init")
     }
 
+    pub fn conflict(message: impl Into<String>) -> Failure {
+        Failure::new("conflict", 4, message)
+    }
+
     pub fn invalid_document(message: impl Into<String>) -> Failure {
         Failure::new("invalid-document", 5, message)
     }

@@ -1,6 +1,7 @@
 //! The command line: one file per command, each its arguments and `run`. What a library user would miss is not here
 //! but in [`workspace`](crate::workspace) and below.
 
+mod apply;
 mod arguments;
 mod blame;
 mod canon;
@@ -21,6 +22,7 @@ mod json;
 mod load;
 mod log;
 mod ls;
+mod merge_file;
 mod mv;
 mod output;
 mod progress;
@@ -89,6 +91,8 @@ enum Command {
     Log(log::Args),
     Diff(diff::Args),
     Blame(blame::Args),
+    Apply(apply::Args),
+    MergeFile(merge_file::Args),
     Rollback(rollback::Args),
     Undo(undo::Args),
     Redo(redo::Args),
@@ -159,12 +163,13 @@ fn command_alone(name: &str) -> Option<clap::Command> {
                 $(stringify!($command) => {
                     $command::Args::augment_args(clap::Command::new(stringify!($command)))
                 })*
+                "merge-file" => merge_file::Args::augment_args(clap::Command::new("merge-file")),
                 _ => return None,
             }
         };
     }
     Some(commands!(
-        init save load log diff blame rollback undo redo status identify find ls mv
+        init save load log diff blame apply rollback undo redo status identify find ls mv
         delete undelete tag stats head verify canon hash reindex compact repair completions
     ))
 }
@@ -193,6 +198,8 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Log(args) => log::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Blame(args) => blame::run(args, context),
+        Command::Apply(args) => apply::run(args, context),
+        Command::MergeFile(args) => merge_file::run(args, context),
         Command::Rollback(args) => rollback::run(args, context),
         Command::Undo(args) => undo::run(args, context),
         Command::Redo(args) => redo::run(args, context),

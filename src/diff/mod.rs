@@ -3,13 +3,18 @@
 //! Everything here takes canonical bytes and is pure: [`diff`] compares, [`text`] shows the result
 //! to a person, [`json`] to a program, and [`patch`] as the steps from one document to the other.
 
+pub mod apply;
 pub mod json;
+pub mod merge;
+pub mod merge3;
 mod number;
+mod options;
 mod pairing;
 mod parse;
 pub mod patch;
 mod sequence;
 pub mod text;
+mod tree;
 pub mod value;
 
 use std::borrow::Cow;
@@ -17,6 +22,7 @@ use std::cmp::Ordering;
 use std::hash::RandomState;
 
 pub use number::{MAX_DIGITS, number_difference, percent_difference};
+pub use options::{DiffOptions, Pattern, Tolerance};
 pub use value::NotCanonical;
 
 use crate::pointer::{Pointer, push_token};
@@ -30,6 +36,52 @@ use value::{Kind, Value, compare_names};
 /// a whole.
 const POINTER_BYTES_PER_BYTE: usize = 16;
 const POINTER_BYTES: usize = 16 << 20;
+
+/// Why two documents have no difference of the kind that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiffError {
+    /// One of them is not in canonical form.
+    #[error("{0}")]
+    NotCanonical(#[from] NotCanonical),
+    /// A merge patch cannot make a member `null`: there `null` stands for removal.
+    #[error("a merge patch cannot make the value at {0} null: there null stands for removal")]
+    NoMergePatch(Pointer),
+}
+
+/// What a comparison with options gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// What differs.
+    pub diff: Diff,
+    /// How many differences more there are without the options.
+    pub hidden: usize,
+}
+
+/// Compares two documents in canonical form, with what is to be left out and what counts as equal.
+///
+/// Where something is left out, values in the diff are without it.
+///
+/// # Errors
+/// As [`diff`].
+pub fn compare(old: &[u8], new: &[u8], options: &DiffOptions) -> Result<Compared, NotCanonical> {
+    if options.is_default() {
+        let diff = diff(old, new)?;
+        return Ok(Compared { diff, hidden: 0 });
+    }
+    let (old_masked, new_masked) = (options.masked(old)?, options.masked(new)?);
+    let mut shown = diff_with(&old_masked, &new_masked, options)?;
+    options.filter(&mut shown);
+    let keyed = DiffOptions {
+        keys: options.keys.clone(),
+        ..DiffOptions::default()
+    };
+    let all = diff_with(old, new, &keyed)?;
+    Ok(Compared {
+        hidden: all.changes.len().saturating_sub(shown.changes.len()),
+        diff: shown,
+    })
+}
 
 /// The differences between two documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -142,7 +194,9 @@ impl Change {
 ///
 /// Objects are compared member by member. Arrays keep a longest common subsequence of equal
 /// elements; in each run that differs, old and new elements are paired in order, the similar ones
-/// first, and paired containers are compared in turn. Where two arrays of one length differ in
+/// first, and paired containers are compared in turn. Objects that all have one of the members
+/// `id`, `_id`, `uuid`, `key`, `name` or `path`, each another scalar, go by that one, if at least half
+/// of them are on both sides. Where two arrays of one length differ in
 /// scalars only and comparing place by place gives fewer changes, that is done instead. The diff is
 /// empty exactly when the bytes are equal.
 ///
@@ -164,6 +218,10 @@ impl Change {
 /// # Ok::<(), backstory::diff::NotCanonical>(())
 /// ```
 pub fn diff(old: &[u8], new: &[u8]) -> Result<Diff, NotCanonical> {
+    diff_with(old, new, &DiffOptions::default())
+}
+
+fn diff_with(old: &[u8], new: &[u8], options: &DiffOptions) -> Result<Diff, NotCanonical> {
     // One key for both, or the hashes could not be compared. It is random, so that no document can
     // be made to collide; the result does not depend on it.
     let key = RandomState::new();
@@ -172,8 +230,34 @@ pub fn diff(old: &[u8], new: &[u8]) -> Result<Diff, NotCanonical> {
         return Ok(Diff::default());
     }
     let new_value = Value::parse_keyed(new, &key)?;
-    let bytes = old.len().saturating_add(new.len());
+    Ok(compare(&old_value, &new_value, options))
+}
+
+/// Compares each document with the one before it, as [`diff`] does; each is read once. The answer has one diff less
+/// than there are documents.
+///
+/// # Errors
+/// As [`diff`].
+pub fn diff_row<D: AsRef<[u8]>>(documents: &[D]) -> Result<Vec<Diff>, NotCanonical> {
+    let key = RandomState::new();
+    let options = DiffOptions::default();
+    let mut diffs = Vec::with_capacity(documents.len().saturating_sub(1));
+    let mut before: Option<Value<'_>> = None;
+    for document in documents {
+        let value = Value::parse_keyed(document.as_ref(), &key)?;
+        if let Some(before) = &before {
+            diffs.push(compare(before, &value, &options));
+        }
+        before = Some(value);
+    }
+    Ok(diffs)
+}
+
+/// Compares two documents that were read with one key.
+fn compare(old_value: &Value<'_>, new_value: &Value<'_>, options: &DiffOptions) -> Diff {
+    let bytes = old_value.raw().len().saturating_add(new_value.raw().len());
     let mut walk = Walk {
+        options,
         old_path: String::new(),
         new_path: String::new(),
         pointer_bytes: bytes
@@ -183,17 +267,18 @@ pub fn diff(old: &[u8], new: &[u8]) -> Result<Diff, NotCanonical> {
         tasks: Vec::new(),
         changes: Vec::new(),
     };
-    walk.compare(&old_value, &new_value);
+    walk.compare(old_value, new_value);
     while let Some(task) = walk.tasks.pop() {
         walk.run(task);
     }
-    Ok(Diff {
+    Diff {
         changes: walk.changes,
-    })
+    }
 }
 
 /// What remains to be done, as a stack: documents may be 1,024 levels deep, and threads small.
 struct Walk<'v, 'a> {
+    options: &'v DiffOptions,
     /// The pointers of the place where the walk is.
     old_path: String,
     new_path: String,
@@ -330,15 +415,24 @@ impl<'v, 'a> Walk<'v, 'a> {
     }
 
     fn elements(&mut self, old: &'v [Value<'a>], new: &'v [Value<'a>]) {
+        let key = match self.options.key(&self.new_path) {
+            Some(key) => Some(key),
+            None => pairing::key(old, new),
+        };
         let mut steps = Vec::new();
-        for hunk in sequence::hunks(old, new) {
-            pairing::pair(old, new, &hunk, &mut self.comparisons, &mut steps);
-        }
-        if let Some(in_place) = in_place(old, new, steps.len()) {
-            steps = in_place;
+        if let Some(key) = key {
+            pairing::by_key(old, new, key, &mut steps);
+        } else {
+            for hunk in sequence::hunks(old, new) {
+                pairing::pair(old, new, &hunk, &mut self.comparisons, &mut steps);
+            }
+            if let Some(in_place) = in_place(old, new, steps.len()) {
+                steps = in_place;
+            }
         }
         for step in steps {
             let (place, action) = match step {
+                Step::Pair(i, j) if old[i].same(&new[j]) => continue,
                 Step::Pair(i, j) if worth_comparing(&old[i], &new[j]) => {
                     (Place::Element(i, j), Action::Compare(&old[i], &new[j]))
                 }

@@ -1,6 +1,7 @@
 //! Which removed element became which added one, inside one run of differences.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 
 use super::sequence::{self, Hunk};
@@ -14,7 +15,7 @@ const MAX_LOOK: usize = 64;
 pub(super) const BUDGET: usize = 20_000_000;
 
 /// Member names that usually tell one object of an array from the others.
-const IDENTITY: [&str; 6] = ["id", "_id", "uuid", "key", "name", "path"];
+pub(super) const IDENTITY: [&str; 6] = ["id", "_id", "uuid", "key", "name", "path"];
 
 /// What happened to the elements of a run, in order; the numbers are indices of the arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,62 @@ pub(super) fn pair(
         if i < rows && j < columns {
             steps.push(Step::Pair(i + hunk.old.start, j + hunk.new.start));
         }
+    }
+}
+
+/// The member that tells the objects of two arrays apart: a scalar in each of them, and another one in each of a side.
+/// At least half of the objects of the shorter side must be on the other side too.
+pub(super) fn key(old: &[Value<'_>], new: &[Value<'_>]) -> Option<&'static str> {
+    if old.len().min(new.len()) < 2 {
+        return None;
+    }
+    IDENTITY.into_iter().find(|name| {
+        let Some(ids) = unique(old, name) else {
+            return false;
+        };
+        let Some(others) = unique(new, name) else {
+            return false;
+        };
+        let common = others.iter().filter(|id| ids.contains(*id)).count();
+        2 * common >= old.len().min(new.len())
+    })
+}
+
+/// The values of a member, where all objects have it, and each another scalar.
+fn unique<'v, 'a>(values: &'v [Value<'a>], name: &str) -> Option<HashSet<Identity<'v, 'a>>> {
+    let mut ids = HashSet::with_capacity(values.len());
+    for value in values {
+        let id = member(value, name).filter(|id| !id.0.is_container())?;
+        if !ids.insert(id) {
+            return None;
+        }
+    }
+    Some(ids)
+}
+
+fn member<'v, 'a>(value: &'v Value<'a>, name: &str) -> Option<Identity<'v, 'a>> {
+    let Kind::Object(members) = value.kind() else {
+        return None;
+    };
+    let at = members.binary_search_by(|(other, _)| compare_names(other, name));
+    Some(Identity(&members[at.ok()?].1))
+}
+
+/// Pairs what has the same value of a member, as long as the order is the same; all else was removed or added.
+pub(super) fn by_key(old: &[Value<'_>], new: &[Value<'_>], key: &str, steps: &mut Vec<Step>) {
+    let ids = |values| -> Vec<Option<Identity<'_, '_>>> {
+        let values = <[Value<'_>]>::iter(values);
+        values.map(|value| member(value, key)).collect()
+    };
+    let (mut i, mut j) = (0, 0);
+    let kept = sequence::matches(&ids(old), &ids(new));
+    for (at, to) in kept.into_iter().chain([(old.len(), new.len())]) {
+        steps.extend((i..at).map(Step::Removed));
+        steps.extend((j..to).map(Step::Added));
+        if at < old.len() && to < new.len() {
+            steps.push(Step::Pair(at, to));
+        }
+        (i, j) = (at + 1, to + 1);
     }
 }
 

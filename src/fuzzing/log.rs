@@ -9,6 +9,7 @@ use crate::archive::{Archive, CompactOptions, Document, HistoryQuery, Note};
 use crate::commit::{Change, Content, LayoutAt, Op, SourceForm};
 use crate::id::{ObjectId, PathKey};
 use crate::log::format::*;
+use crate::log::loss::LossRecord;
 use crate::log::manifest::Manifest;
 use crate::log::packed::{CommitBlock, ObjectBlock, PackedChangeBlock, walk};
 use crate::log::record::{ChangeBlock, CommitRecord, ObjectRecord, claimed_len, read_frame};
@@ -28,7 +29,7 @@ pub fn records(data: &[u8]) {
         return;
     };
     let mut again = Vec::new();
-    match kind % 7 {
+    match kind % 8 {
         0 => {
             if let Ok(record) = CommitRecord::decode(body) {
                 record.encode(&mut again);
@@ -54,6 +55,12 @@ pub fn records(data: &[u8]) {
                     let _ =
                         crate::log::delta::decompress_into(frame, prefix, MOST_CONTENT, &mut out);
                 }
+            }
+        }
+        7 => {
+            if let Ok(record) = LossRecord::decode(body) {
+                record.encode(&mut again);
+                assert_eq!(again, body, "one encoding");
             }
         }
         3 => {

@@ -7,7 +7,7 @@ use super::format::{CHECKSUM_LEN, RECORD_LOSS, RECORD_OBJECT};
 use super::record::{batch_checksum, read_frame, write_frame};
 use crate::commit::ArchiveKeys;
 use crate::id::CommitId;
-use crate::wire::{Bytes, Malformed, put_bytes, put_ivar, put_uvar};
+use crate::wire::{Bytes, Malformed, checked_number, put_bytes, put_ivar, put_uvar};
 
 /// What is lost at some place of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +53,12 @@ impl LossRecord {
             _ => input.array()?,
         };
         let noted = input.ivar()?;
-        let first = input.uvar()?;
-        let commits = match input.uvar()? {
+        let first = input.counted()?;
+        let commits = match input.counted()? {
             0 if first == 0 => None,
             count if first > 0 && count > 0 => Some(LostCommits {
                 first,
-                last: first
-                    .checked_add(count - 1)
-                    .ok_or(Malformed("a number of a commit too large"))?,
+                last: checked_number(first + count - 1)?,
                 id: CommitId(input.array()?),
             }),
             _ => return Err(Malformed("lost commits without a number")),
@@ -71,11 +69,11 @@ impl LossRecord {
             let mut numbers = Vec::new();
             let mut last = 0u64;
             for _ in 0..input.uvar()? {
-                let step = input.uvar()?;
-                last = last
-                    .checked_add(step)
-                    .filter(|_| step > 0)
-                    .ok_or(Malformed("versions out of order"))?;
+                let step = input.counted()?;
+                if step == 0 {
+                    return Err(Malformed("versions out of order"));
+                }
+                last = checked_number(last + step)?;
                 numbers.push(last);
             }
             versions.push((path, numbers));
@@ -92,7 +90,7 @@ impl LossRecord {
         })
     }
 
-    fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut Vec<u8>) {
         put_uvar(out, self.before);
         if self.before > 0 {
             out.extend_from_slice(&self.batch_checksum);

@@ -3,6 +3,8 @@
 //! One line of canonical JSON, and a line with its checksum. It changes at rollover and when the log is packed, not
 //! with every commit.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::format::{LOG_FOLDER, SEGMENT_SUFFIX};
@@ -158,6 +160,20 @@ impl Manifest {
             .count();
         if active != 1 || segments.last().is_none_or(|last| last.sealed.is_some()) {
             return Err("exactly the last segment must be open");
+        }
+        // Whoever follows the list must come to its end.
+        let mut numbers = HashSet::new();
+        if !segments
+            .iter()
+            .all(|segment| numbers.insert(segment.number))
+        {
+            return Err("a segment is in it twice");
+        }
+        if segments
+            .windows(2)
+            .any(|pair| pair[0].first_seq >= pair[1].first_seq)
+        {
+            return Err("its segments are out of order");
         }
         let generation = value["generation"]
             .as_u64()

@@ -215,6 +215,13 @@ impl LogWriter {
                     .sync_dir("")
                     .map_err(|e| Error::io(format!("sync {ARCHIVE_FOLDER}"), e))?;
             }
+        } else if cursor.manifest.active().is_some_and(|a| a.repaired) && !self.synced_up_to(cursor)
+        {
+            // `repair` has put this segment in the place of another that has commits, and may not have lived to sync
+            // MANIFEST's new name: the old list would come back without what is written here.
+            self.storage()
+                .sync_dir(LOG_FOLDER)
+                .map_err(|e| Error::io("sync log", e))?;
         }
         Ok(notice)
     }

@@ -1,7 +1,6 @@
 //! `MANIFEST` from the segments themselves.
 
-use std::sync::Arc;
-
+use super::found::{Found, Left, Stretch, find, number_of};
 use super::{Step, aside};
 use crate::archive::read_identity;
 use crate::commit::{ArchiveKeys, identity_hash};
@@ -9,33 +8,11 @@ use crate::error::{Error, Result};
 use crate::id::CommitId;
 use crate::log::format::*;
 use crate::log::manifest::{Manifest, Sealed, SegmentEntry, UNKNOWN_FEATURE, segment_name};
-use crate::log::packed::walk;
 use crate::log::reader::segment_file;
-use crate::log::record::read_frame;
-use crate::log::scan::{self, scan};
 use crate::log::writer::segment_header;
-use crate::storage::{Storage, StorageFile, replace};
+use crate::storage::{Storage, replace};
 
-/// What a file holds that may be a segment.
-struct Found {
-    number: u64,
-    len: u64,
-    packed: bool,
-    repaired: bool,
-    /// First and last commit, and the ids of what is in front of the first and of the last; none without commits.
-    commits: Option<Stretch>,
-    whole: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Stretch {
-    first: u64,
-    last: u64,
-    parent: Option<CommitId>,
-    id: CommitId,
-}
-
-/// Writes `MANIFEST` anew where it cannot be read.
+/// Writes `MANIFEST` anew where it cannot be read, or is an old one: commits are missing that stand in other files.
 pub(super) fn mend(storage: &dyn Storage) -> Result<Vec<Step>> {
     let name = format!("{LOG_FOLDER}/{MANIFEST_FILE}");
     let line = storage
@@ -48,12 +25,18 @@ pub(super) fn mend(storage: &dyn Storage) -> Result<Vec<Step>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(Error::io(format!("read {name}"), error)),
     };
-    match stands.as_ref().map(|bytes| Manifest::decode(bytes, &keys)) {
-        Some(Ok(_)) => return Ok(Vec::new()),
+    let whole = match stands.as_ref().map(|bytes| Manifest::decode(bytes, &keys)) {
+        Some(Ok(list)) if !has_others(storage, &list)? => return Ok(Vec::new()),
+        Some(Ok(list)) => Some(list),
         Some(Err(UNKNOWN_FEATURE)) => return Err(Error::Unsupported(UNKNOWN_FEATURE.to_owned())),
-        _ => {}
-    }
+        _ => None,
+    };
     let found = find(storage, &identity, &keys)?;
+    if let Some(list) = &whole
+        && !lacks(list, &found, identity_hash(&identity))
+    {
+        return Ok(Vec::new());
+    }
     let mut segments = chain(&found, identity_hash(&identity));
     let highest = found.iter().map(|found| found.number).max().unwrap_or(0);
     let mut steps = Vec::new();
@@ -87,7 +70,7 @@ pub(super) fn mend(storage: &dyn Storage) -> Result<Vec<Step>> {
         });
     }
     // The number of the list must be one that no list had: each began a segment, or was made by packing some.
-    let generation = highest + 2;
+    let generation = highest.max(whole.map_or(0, |list| list.generation)) + 2;
     let list = Manifest {
         generation,
         repacked: generation,
@@ -126,133 +109,68 @@ fn begin(storage: &dyn Storage, number: u64, identity: &[u8], keys: &ArchiveKeys
     Ok(number)
 }
 
-/// Every file that is named like a segment, and what is in it.
-fn find(storage: &dyn Storage, identity: &[u8], keys: &ArchiveKeys) -> Result<Vec<Found>> {
-    let mut found = Vec::new();
+/// Are there segments that this list does not name?
+fn has_others(storage: &dyn Storage, list: &Manifest) -> Result<bool> {
     let names = storage
         .list(LOG_FOLDER)
         .map_err(|error| Error::io(format!("list {LOG_FOLDER}"), error))?;
-    for name in names {
-        let number = name
-            .strip_suffix(SEGMENT_SUFFIX)
-            .and_then(|number| number.parse::<u64>().ok())
-            .filter(|number| *number > 0 && segment_name(*number) == name);
-        let Some(number) = number else { continue };
-        let failed = |error| Error::io(format!("read {LOG_FOLDER}/{name}"), error);
-        let file = storage.open(&segment_file(number), false).map_err(failed)?;
-        let len = file.len().map_err(failed)?;
-        let packed = is_packed(&file, identity, keys).map_err(failed)?;
-        let mut holds = Holds::default();
-        let mut take = |found| -> std::io::Result<()> {
-            holds.take(found);
-            Ok(())
-        };
-        let end = match packed {
-            true => walk(&file, 0, len, keys, &mut take).map_err(failed)?,
-            false => {
-                let size = usize::try_from(len)
-                    .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
-                let mut bytes = vec![0; size];
-                let count = file.read_at(&mut bytes, 0).map_err(failed)?;
-                bytes.truncate(count);
-                scan(&bytes, 0, false, keys, &mut take).map_err(failed)?
-            }
-        };
-        found.push(Found {
-            number,
-            len,
-            packed,
-            repaired: holds.losses,
-            commits: holds.commits,
-            whole: !holds.damaged && end.end == len,
-        });
-    }
-    Ok(found)
+    let named = |number| list.segments.iter().any(|entry| entry.number == number);
+    let mut numbers = names.iter().filter_map(|name| number_of(name));
+    Ok(numbers.any(|number| !named(number)))
 }
 
-/// A packed segment has a block behind its header.
-fn is_packed(
-    file: &Arc<dyn StorageFile>,
-    identity: &[u8],
-    keys: &ArchiveKeys,
-) -> std::io::Result<bool> {
-    let header = segment_header(identity, keys);
-    let mut bytes = vec![0; header.len() + 1];
-    let count = file.read_at(&mut bytes, 0)?;
-    let behind = match count > header.len() && read_frame(&bytes[..header.len()], keys).is_ok() {
-        true => bytes[header.len()],
-        false => 0,
+/// Are there whole commits that no segment of this list holds, in a gap or behind its end? So it is where an older list
+/// was put back: what it names was packed since, or what it does not name was begun since.
+fn lacks(list: &Manifest, found: &[Found], start: CommitId) -> bool {
+    let is_named = |found: &&Found| list.segments.iter().any(|e| e.number == found.number);
+    let named: Vec<&Found> = found.iter().filter(is_named).collect();
+    let ends = named.iter().filter_map(|found| found.commits);
+    let end = ends.max_by_key(|commits| commits.last);
+    let (last, head) = end.map_or((0, start), |end| (end.last, end.id));
+    let mut held: Vec<(u64, u64)> = named
+        .iter()
+        .flat_map(|found| &found.rows)
+        .filter(|row| row.left >= Left::Record)
+        .map(|row| (row.first, row.last))
+        .collect();
+    held.sort_unstable();
+    let holds_all = |first: u64, last: u64| {
+        let mut next = first;
+        for (from, to) in &held {
+            if *from <= next && *to >= next {
+                next = to + 1;
+            }
+        }
+        next > last
     };
-    Ok(matches!(
-        behind,
-        RECORD_OBJECT_BLOCK | RECORD_COMMIT_BLOCK | RECORD_CHANGE_BLOCK
-    ))
+    found.iter().filter(|found| !is_named(found)).any(|other| {
+        let follows = other.commits.is_some_and(|commits| {
+            commits.first <= last || (commits.first == last + 1 && commits.parent == Some(head))
+        });
+        let rows = other.rows.iter().filter(|row| row.left == Left::All);
+        rows.into_iter().any(|row| {
+            let inside = row.last.min(last);
+            (follows && row.last > last) || (row.first <= inside && !holds_all(row.first, inside))
+        })
+    })
 }
 
-/// What was found in a segment.
-#[derive(Default)]
-struct Holds {
-    commits: Option<Stretch>,
-    losses: bool,
-    damaged: bool,
-}
-
-impl Holds {
-    fn take(&mut self, found: scan::Found) {
-        let more = match found {
-            scan::Found::Identity(..) => return,
-            scan::Found::Damage(_) => {
-                self.damaged = true;
-                return;
-            }
-            scan::Found::Batch(placed) => {
-                let record = &placed.batch.record;
-                Stretch {
-                    first: record.seq,
-                    last: record.seq,
-                    parent: record.parents.first().copied(),
-                    id: placed.batch.id,
-                }
-            }
-            scan::Found::Loss(loss) => {
-                self.losses = true;
-                let Some(lost) = loss.record.commits else {
-                    return;
-                };
-                Stretch {
-                    first: lost.first,
-                    last: lost.last,
-                    parent: None,
-                    id: lost.id,
-                }
-            }
-        };
-        let all = self.commits.get_or_insert(more);
-        if more.first < all.first {
-            (all.first, all.parent) = (more.first, more.parent);
-        }
-        if more.last > all.last {
-            (all.last, all.id) = (more.last, more.id);
-        }
-    }
-}
-
-/// The segments that follow each other from the start of the log: each time the one that follows best and goes on
-/// farthest.
+/// The segments that hold the history from the start of the log: each time, of those that hold the next commit, the one
+/// in which all is whole farthest. One may begin with commits of the one in front of it: those that are named twice are
+/// left out when it is written anew.
 fn chain(found: &[Found], start: CommitId) -> Vec<SegmentEntry> {
     let mut segments: Vec<SegmentEntry> = Vec::new();
     let (mut next, mut head) = (1, start);
-    loop {
-        let behind = found
+    while let Some(from) = found.iter().filter_map(|found| found.next(next)).min() {
+        let here = found
             .iter()
-            .filter_map(|found| Some((found, found.commits?)))
-            .filter(|(_, commits)| commits.first >= next);
-        let best = behind.min_by_key(|(found, commits)| {
-            let follows = commits.first == next && commits.parent.is_none_or(|id| id == head);
-            let gap = commits.first - next;
-            (!follows, gap, !found.whole, u64::MAX - commits.last)
+            .filter_map(|found| Some((found, found.commits?, found.from(from)?)));
+        let best = here.max_by_key(|(found, commits, (left, whole))| {
+            let apart = commits.first >= next;
+            let foreign = commits.first == next && commits.parent.is_some_and(|id| id != head);
+            (!foreign, *whole, *left, apart, found.whole, commits.last)
         });
-        let Some((best, commits)) = best else {
+        let Some((best, commits, _)) = best else {
             return segments;
         };
         segments.push(SegmentEntry {
@@ -264,6 +182,7 @@ fn chain(found: &[Found], start: CommitId) -> Vec<SegmentEntry> {
         });
         (next, head) = (commits.last + 1, commits.id);
     }
+    segments
 }
 
 fn of(found: &[Found], number: u64) -> Option<(&Found, Option<Stretch>)> {

@@ -8,6 +8,7 @@
 //! it, `MANIFEST` from the segments, the segments, the index.
 
 mod aside;
+mod found;
 mod identity;
 mod list;
 mod rewrite;
@@ -57,7 +58,9 @@ impl Repaired {
     /// How many commits are gone that were not noted before.
     pub fn lost_commits(&self) -> u64 {
         let counts = self.lost.iter().filter_map(|loss| loss.commits);
-        counts.map(|(first, last)| last - first + 1).sum()
+        counts.fold(0u64, |sum, (first, last)| {
+            sum.saturating_add((last - first).saturating_add(1))
+        })
     }
 
     /// The versions that cannot be loaded any more and that were not noted before, by path.

@@ -5,6 +5,7 @@ mod documents;
 mod errors;
 mod history;
 mod output;
+mod patches;
 mod place;
 mod repair;
 mod save;

@@ -127,6 +127,8 @@ fn help_lists_the_commands() {
         "log",
         "diff",
         "blame",
+        "apply",
+        "merge-file",
         "rollback",
         "undo",
         "redo",

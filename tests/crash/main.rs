@@ -29,6 +29,7 @@ mod history;
 mod loss;
 mod power;
 mod recovery;
+mod repair;
 mod saves;
 mod segments;
 mod storage;
