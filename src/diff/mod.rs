@@ -230,7 +230,7 @@ fn diff_with(old: &[u8], new: &[u8], options: &DiffOptions) -> Result<Diff, NotC
         return Ok(Diff::default());
     }
     let new_value = Value::parse_keyed(new, &key)?;
-    Ok(compare(&old_value, &new_value, options))
+    Ok(walk_both(&old_value, &new_value, options))
 }
 
 /// Compares each document with the one before it, as [`diff`] does; each is read once. The answer has one diff less
@@ -246,7 +246,7 @@ pub fn diff_row<D: AsRef<[u8]>>(documents: &[D]) -> Result<Vec<Diff>, NotCanonic
     for document in documents {
         let value = Value::parse_keyed(document.as_ref(), &key)?;
         if let Some(before) = &before {
-            diffs.push(compare(before, &value, &options));
+            diffs.push(walk_both(before, &value, &options));
         }
         before = Some(value);
     }
@@ -254,7 +254,7 @@ pub fn diff_row<D: AsRef<[u8]>>(documents: &[D]) -> Result<Vec<Diff>, NotCanonic
 }
 
 /// Compares two documents that were read with one key.
-fn compare(old_value: &Value<'_>, new_value: &Value<'_>, options: &DiffOptions) -> Diff {
+fn walk_both(old_value: &Value<'_>, new_value: &Value<'_>, options: &DiffOptions) -> Diff {
     let bytes = old_value.raw().len().saturating_add(new_value.raw().len());
     let mut walk = Walk {
         options,

@@ -85,6 +85,11 @@ impl Query {
         }
     }
 
+    /// Is it a filter on the whole document, and no query?
+    pub fn is_filter(&self) -> bool {
+        self.filter
+    }
+
     /// The values that the query selects in a canonical document, in the order of RFC 9535.
     ///
     /// # Errors
