@@ -117,7 +117,7 @@ def run(part: Part) -> None:
     if simulator is None:
         part.left_out.append("everything, as there is no crashsim.py")
         return
-    chosen = [w for w in WORKLOADS if w.name in ("save", "jsonl-3", "rollback")] if settings.smoke else WORKLOADS
+    chosen = [w for w in WORKLOADS if w.name in ("save", "rollback")] if settings.smoke else WORKLOADS
     for workload in chosen:
         part.count("workloads")
         crash(part, simulator, workload, None)
@@ -199,7 +199,7 @@ def crash(part: Part, simulator: Path, workload: Workload, fault: str | None) ->
     except RuntimeError as error:
         part.fail(f"{label}: after the workload: {error}", place.root)
         return
-    points, samples = settings.amount(5, 6 if fault is None else 4, 0), settings.amount(1, 1, 6)
+    points, samples = settings.amount(4, 6 if fault is None else 4, 0), settings.amount(1, 1, 6)
     # Crashed recoveries make many states each, so by default only some workloads have them.
     nested = settings.amount(0, int(workload.name in NESTED and not fault), 20)
     keep = settings.keep / f"crash-{re.sub('[^a-z0-9-]+', '-', label.lower())}"

@@ -28,10 +28,13 @@ def run(part: Part) -> None:
         part.left_out.append("everything, as there is no killloop.py")
         return
     root = fresh(settings.scratch / "kill" / "root")
-    Place(settings.binary, root).settings(segment_bytes=32768)
+    place = Place(settings.binary, root)
+    place.settings(segment_bytes=32768)
+    for path in PATHS:  # as files, so that rollback may write them
+        place.save_versions(path, [0])
     this = f"{sys.executable} {Path(__file__)}"
     done = subprocess.run(
-        [sys.executable, str(tool), "--dir", str(root), "--runs", str(settings.amount(8, 60, 500)), "--min-ms", "120",
+        [sys.executable, str(tool), "--dir", str(root), "--runs", str(settings.amount(5, 60, 500)), "--min-ms", "120",
          "--max-ms", "500", "--seed", str(settings.seed), "--workload", f"{this} work {settings.binary} {{dir}} {{run}}",
          "--check", f"{this} check {settings.binary} {{dir}} {{ack}}", "--stop-first"],
         capture_output=True, text=True, env=environment(), timeout=3600,
@@ -67,8 +70,8 @@ def work(place: Place, source: random.Random, number: int) -> None:
             write_whole(place, path, edit)
             say(changes=[], edit=path, digest=digest(edit))
             done = place.run("rollback", path, "--json", *(["--to", "1"] if source.random() < 0.5 else []))
-            if done.code == 0:
-                say(changes=[], edit=path, digest=digest(edit), replaced=True)
+            # Where it was refused the edit still stands in the file, and the next command may write over it.
+            say(changes=[], **({"edit": path, "digest": digest(edit), "replaced": True} if done.code == 0 else {}))
         elif kind == "undo":
             done = place.run("undo", place.run("head").out.decode().strip(), "--json")
         elif kind == "delete":
@@ -166,9 +169,16 @@ def check_edits(place: Place, rows: list[dict[str, Any]], edits: list[list[str]]
         path = place.root / name
         if path.exists() and digest(path.read_bytes()) == wanted:
             continue
-        loads = (place.run("load", f"{name}@{row['version']}").out for row in reversed(rows) if row["path"] == name and row["id"])
-        if not any(digest(loaded) == wanted for loaded in loads):
-            return f"an edit of {name} is neither on disk nor in the archive"
+        failed: list[str] = []
+        for row in reversed(rows):
+            if row["path"] == name and row["id"]:
+                loaded = place.run("load", f"{name}@{row['version']}")
+                if digest(loaded.out) == wanted:
+                    break
+                if loaded.code != 0:
+                    failed.append(f"{loaded.shown()}: exit {loaded.code}: {loaded.err.strip()[:200]}")
+        else:
+            return f"an edit of {name}, {wanted[:8]}, is neither on disk nor in the archive; {failed[:3]}"
     return None
 
 
