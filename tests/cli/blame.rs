@@ -174,3 +174,39 @@ fn what_is_not_there_is_said() {
         .says_what_to_try();
     place.run(&["blame"]).exits(2);
 }
+
+/// Three versions of which the second is damaged and the third does not rest on it.
+fn damaged() -> Place {
+    let place = Place::with_versions(&[
+        r#"{"a":"qmzxkv","b":1}"#,
+        r#"{"sensor":"northwind"}"#,
+        r#"{"c":"plfwyt","b":2}"#,
+    ]);
+    let segment = place
+        .names(".backstory/log", "0")
+        .into_iter()
+        .next_back()
+        .unwrap();
+    let segment = place.path(".backstory/log").join(segment);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let found = bytes.windows(9).position(|window| window == b"northwind");
+    bytes[found.unwrap()] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    place
+}
+
+#[test]
+fn damage_is_told_and_the_rest_is_shown() {
+    let place = damaged();
+    let call = place.run(&["blame", "config/a.json"]).ok();
+    assert_eq!(call.text().lines().count(), 2);
+    call.mentions("warning: config/a.json@2 cannot be read");
+    place
+        .run(&["blame", "config/a.json@2"])
+        .exits(6)
+        .says_what_to_try();
+    let call = place.run(&["log", "--stat", "--json"]).exits(6);
+    assert_eq!(call.lines().len(), 3);
+    let call = place.run(&["find", "$.b", "--all", "--json"]).exits(6);
+    assert_eq!(call.lines().len(), 2);
+}
