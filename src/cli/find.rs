@@ -28,7 +28,7 @@ const VALUE_LIMIT: usize = 72;
   backstory find '$..token' --json")]
 pub(super) struct Args {
     /// A JSONPath query, or a filter on the whole document
-    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
+    #[arg(value_name = "EXPR")]
     expr: String,
     /// Only these paths: a path, a folder, or a pattern with *, ** and ?
     #[arg(value_name = "PATH-GLOB", value_hint = ValueHint::AnyPath)]

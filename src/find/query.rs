@@ -278,7 +278,7 @@ mod tests {
         }
         let deep = format!("{}@.a{}", "(".repeat(10_000), ")".repeat(10_000));
         assert!(Query::parse(&deep).is_err());
-        assert_eq!(Query::parse("$.a[").unwrap_err().offset > 0, true);
+        assert!(Query::parse("$.a[").unwrap_err().offset > 0);
     }
 
     #[test]

@@ -135,6 +135,8 @@ fn nothing_found_is_three_and_nonsense_is_two() {
     for text in ["", "status", "$.[", "@.a ==", "$.a &&"] {
         place.run(&["find", text]).exits(2).says_what_to_try();
     }
+    let call = place.run(&["find", "--nonsense", "$"]).exits(2);
+    call.says_what_to_try().mentions("--nonsense");
     // What is deleted matches no more, and its history does.
     place.run(&["delete", "plain.json"]).ok();
     place.run(&["find", "@ == 'failed'"]).exits(3);
