@@ -26,6 +26,7 @@
 #![warn(missing_docs)]
 
 pub mod archive;
+pub mod blame;
 pub mod canon;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -34,6 +35,8 @@ pub mod commit;
 pub mod diff;
 pub mod error;
 pub(crate) mod escape;
+#[cfg(feature = "find")]
+pub mod find;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

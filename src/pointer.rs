@@ -171,6 +171,12 @@ fn unescape(token: &str) -> Cow<'_, str> {
     }
 }
 
+/// Does `pointer` lead to `place`, or to something inside it?
+pub(crate) fn is_within(pointer: &Pointer, place: &Pointer) -> bool {
+    let rest = pointer.as_str().strip_prefix(place.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The byte range, in a document in canonical form, of the value that `pointer` addresses.
 ///
 /// `None` where there is no such value. An array index is `0` or digits that do not begin with `0`

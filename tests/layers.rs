@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["log"],
     &["index"],
     &["archive"],
-    &["verify", "workspace"],
+    &["verify", "workspace", "blame", "find"],
     &["repair"],
     &["cli", "fuzzing"],
 ];

@@ -1,6 +1,7 @@
 //! The archive: create, open, save, load, history, resolve, rollback.
 
 mod ahead;
+mod changes;
 mod compact;
 mod create;
 mod edit;

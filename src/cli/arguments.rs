@@ -10,6 +10,7 @@ use super::context::Context;
 use super::failure::Failure;
 use crate::archive::Note;
 use crate::canon::NanMode;
+use crate::pointer::Pointer;
 use crate::time::{parse_day_end, parse_time};
 
 /// Options of every command, accepted in front of its name and behind it.
@@ -98,6 +99,11 @@ pub(super) fn moment_until(text: &str) -> Result<i64, String> {
     parse_day_end(text)
         .or_else(|_| parse_time(text))
         .map_err(|error| error.to_string())
+}
+
+/// A JSON Pointer.
+pub(super) fn pointer(text: &str) -> Result<Pointer, String> {
+    Pointer::parse(text).map_err(|error| error.to_string())
 }
 
 /// What becomes of NaN and the infinities.

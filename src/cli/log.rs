@@ -2,26 +2,34 @@
 
 use clap::ValueHint;
 
-use super::arguments::{moment, moment_until};
+use super::arguments::{moment, moment_until, pointer};
 use super::context::Context;
 use super::failure::Failure;
 use super::json::Object;
 use super::output::{Output, style};
-use super::text::{clock, first_line, short, visible};
-use crate::archive::{HistoryQuery, Version};
+use super::text::{clock, first_line, quote, short, visible};
+use crate::archive::{Archive, HistoryQuery, Version};
 use crate::commit::Op;
+use crate::diff::json::write_changes;
+use crate::diff::text::{TextOptions, summary_text, write_lines};
+use crate::diff::{Change, ChangeKind, Diff};
+use crate::error::Result as Answer;
 use crate::id::ObjectId;
+use crate::pointer::Pointer;
 use crate::time::format_utc;
 
 /// Show the history of a path, or of everything, newest first
 ///
 /// A rename is followed to the path's older name. A time that was claimed with --time is shown with the time at
-/// which it was recorded.
+/// which it was recorded. What a version changed is what differs from the version in front of it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backstory log config/production.json
   backstory log -n 20
   backstory log metrics.json --since 2026-11-01 --until 2026-11-30
+  backstory log metrics.json --pointer /accuracy
+  backstory log --grep timeout --stat
+  backstory log config/production.json --patch
   backstory log metrics.json --json | head -1")]
 pub(super) struct Args {
     /// Only the history of this path
@@ -36,6 +44,27 @@ pub(super) struct Args {
     /// Not after this time; a date is its last moment (UTC)
     #[arg(long, value_name = "TIME", value_parser = moment_until)]
     until: Option<i64>,
+    /// Only versions that changed the value at this JSON Pointer, with the old value and the new; needs PATH
+    #[arg(long, value_name = "PTR", value_parser = pointer)]
+    pointer: Option<Pointer>,
+    /// Only versions whose message or metadata contains this text, in upper or lower case
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
+    /// How many values each version changed, added and removed
+    #[arg(long)]
+    stat: bool,
+    /// What each version changed, as diff shows it
+    #[arg(long, short)]
+    patch: bool,
+}
+
+/// What a version changed, as far as it was asked for.
+#[derive(Default)]
+struct Told {
+    /// The value at the place that was named.
+    value: Option<Change>,
+    /// All changes, or all below that place.
+    changes: Option<Diff>,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
@@ -53,37 +82,146 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
                 .hint("backstory ls"),
         );
     }
+    if path.is_none() && args.pointer.is_some() {
+        let pointer = args.pointer.as_ref().map_or("", Pointer::as_str);
+        return Err(
+            Failure::usage("--pointer is a place in one document: name its path")
+                .hint(format!("backstory log PATH --pointer {}", quote(pointer))),
+        );
+    }
     let query = HistoryQuery {
         path,
-        limit: args.limit,
+        // What is left out is not counted.
+        limit: args.limit.filter(|_| !args.leaves_out()),
         since: args.since,
         until: args.until,
         follow: true,
     };
-    for version in workspace.archive().history(query)? {
+    let archive = workspace.archive();
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    for version in archive.history(query)? {
+        if left == 0 || context.out.ended() {
+            break;
+        }
         let version = version?;
-        let line = if context.json() {
-            let source = match workspace.archive().source_id(&version) {
-                // The history can be told all the same.
+        if args
+            .grep
+            .as_ref()
+            .is_some_and(|text| !version.mentions(text))
+        {
+            continue;
+        }
+        let told = match args.told(archive, &version) {
+            Ok(Some(told)) => told,
+            Ok(None) => continue,
+            Err(error) => {
+                // The history can be told all the same; whether this belongs to it cannot.
+                context.report(Failure::from(error).about(&version.path));
+                if args.pointer.is_some() {
+                    continue;
+                }
+                Told::default()
+            }
+        };
+        left -= 1;
+        if context.json() {
+            let source = match archive.source_id(&version) {
                 Err(error) if error.is_corrupt() => {
                     context.notice(&format!("note: {}: {error}", version.rev()));
                     None
                 }
                 source => source?,
             };
-            version_json(&version, source, &context.rev(&version.rev()))
+            let mut line = version_json(&version, source, &context.rev(&version.rev()));
+            told.add_to(&mut line, args);
+            context.out.line(&line.finish());
         } else {
-            version_text(&version, &context.out)
-        };
-        context.out.line(&line);
-        if context.out.ended() {
-            break;
+            let line = version_text(&version, &context.out);
+            context.out.line(&line);
+            for line in told.text(args, context.out.color()).lines() {
+                context.out.line(&format!("    {line}"));
+            }
         }
     }
     Ok(super::DONE)
 }
 
-fn version_json(version: &Version, source: Option<ObjectId>, rev: &str) -> String {
+impl Args {
+    fn leaves_out(&self) -> bool {
+        self.pointer.is_some() || self.grep.is_some()
+    }
+
+    /// What the version changed; `None` where it is not to be shown.
+    fn told(&self, archive: &Archive, version: &Version) -> Answer<Option<Told>> {
+        let mut told = Told::default();
+        if let Some(place) = &self.pointer {
+            told.value = archive.value_change(version, place)?;
+            if told.value.is_none() {
+                return Ok(None);
+            }
+        }
+        if self.stat || self.patch {
+            let root = Pointer::root();
+            let place = self.pointer.as_ref().unwrap_or(&root);
+            told.changes = Some(archive.changes_at(version, place)?);
+        }
+        Ok(Some(told))
+    }
+}
+
+impl Told {
+    fn add_to(&self, line: &mut Object, args: &Args) {
+        if let Some(change) = &self.value {
+            let mut values = Object::new();
+            match &change.kind {
+                ChangeKind::Added { new } => values.raw("new", new),
+                ChangeKind::Removed { old } => values.raw("old", old),
+                ChangeKind::Changed { old, new } => values.raw("old", old).raw("new", new),
+            };
+            line.raw("change", &values.finish());
+        }
+        let Some(changes) = &self.changes else {
+            return;
+        };
+        if args.stat {
+            let summary = changes.summary();
+            let mut counts = Object::new();
+            counts
+                .number("added", summary.added as u64)
+                .number("removed", summary.removed as u64)
+                .number("changed", summary.changed as u64);
+            line.raw("stat", &counts.finish());
+        }
+        if args.patch {
+            let mut text = vec![b'['];
+            write_changes(changes, &mut text);
+            text.push(b']');
+            line.raw("changes", &String::from_utf8_lossy(&text));
+        }
+    }
+
+    fn text(&self, args: &Args, color: bool) -> String {
+        let options = TextOptions {
+            color,
+            ..TextOptions::default()
+        };
+        let mut text = String::new();
+        match (&self.changes, &self.value) {
+            (Some(changes), _) if args.patch => write_lines(changes, &options, &mut text),
+            (_, Some(change)) => {
+                let changes = vec![change.clone()];
+                write_lines(&Diff { changes }, &options, &mut text);
+            }
+            _ => {}
+        }
+        if let Some(changes) = &self.changes {
+            text.push_str(&summary_text(changes.summary()));
+        }
+        text
+    }
+}
+
+fn version_json(version: &Version, source: Option<ObjectId>, rev: &str) -> Object {
     let mut line = Object::new();
     line.text("path", &version.path)
         .number("version", version.version)
@@ -98,7 +236,7 @@ fn version_json(version: &Version, source: Option<ObjectId>, rev: &str) -> Strin
         .optional_text("message", version.message.as_deref())
         .map("meta", &version.meta)
         .text("rev", rev);
-    line.finish()
+    line
 }
 
 /// `2026-11-01 12:00:00Z  9f2c1a2b  config/a.json@3  rollback to @1  ana  raise the timeout`
@@ -125,7 +263,7 @@ fn version_text(version: &Version, out: &Output) -> String {
     fields.join("  ")
 }
 
-fn operation(version: &Version) -> String {
+pub(super) fn operation(version: &Version) -> String {
     let other = version.other.as_deref().map(visible).unwrap_or_default();
     match (version.op, version.of) {
         (Op::Rollback, Some(of)) => format!("rollback to @{of}"),

@@ -3,6 +3,7 @@
 
 mod apply;
 mod arguments;
+mod blame;
 mod canon;
 mod collect;
 mod compact;
@@ -12,6 +13,7 @@ mod delete;
 mod diff;
 mod environment;
 mod failure;
+mod find;
 mod hash;
 mod head;
 mod identify;
@@ -88,6 +90,7 @@ enum Command {
     Load(load::Args),
     Log(log::Args),
     Diff(diff::Args),
+    Blame(blame::Args),
     Apply(apply::Args),
     MergeFile(merge_file::Args),
     Rollback(rollback::Args),
@@ -95,6 +98,7 @@ enum Command {
     Redo(redo::Args),
     Status(status::Args),
     Identify(identify::Args),
+    Find(find::Args),
     Ls(ls::Args),
     Mv(mv::Args),
     Delete(delete::Args),
@@ -176,7 +180,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
         };
     }
     Some(commands!(
-        init save load log diff apply rollback undo redo status identify ls mv
+        init save load log diff blame apply rollback undo redo status identify find ls mv
         delete undelete tag stats head verify canon hash reindex compact repair completions
     ))
 }
@@ -204,6 +208,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Load(args) => load::run(args, context),
         Command::Log(args) => log::run(args, context),
         Command::Diff(args) => diff::run(args, context),
+        Command::Blame(args) => blame::run(args, context),
         Command::Apply(args) => apply::run(args, context),
         Command::MergeFile(args) => merge_file::run(args, context),
         Command::Rollback(args) => rollback::run(args, context),
@@ -211,6 +216,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Redo(args) => redo::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Identify(args) => identify::run(args, context),
+        Command::Find(args) => find::run(args, context),
         Command::Ls(args) => ls::run(args, context),
         Command::Mv(args) => mv::run(args, context),
         Command::Delete(args) => delete::run(args, context),

@@ -40,6 +40,14 @@ pub(super) fn first_line(text: &str) -> String {
     }
 }
 
+/// The first `limit` characters, and a sign that there were more.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// The first digits of an id.
 pub(super) fn short(id: impl Display) -> String {
     let mut text = id.to_string();

@@ -36,18 +36,23 @@ pub fn write_json(
     write_label(new_label, out);
     let same = diff.is_empty();
     out.extend_from_slice(format!(",\"same\":{same},\"changes\":[").as_bytes());
-    for (i, change) in diff.changes.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        write_change(change, out);
-    }
+    write_changes(diff, out);
     let summary = diff.summary();
     let text = format!(
         "],\"summary\":{{\"added\":{},\"removed\":{},\"changed\":{}}}}}",
         summary.added, summary.removed, summary.changed
     );
     out.extend_from_slice(text.as_bytes());
+}
+
+/// Writes the elements of the array `changes` of [`write_json`], with commas between them.
+pub fn write_changes(diff: &Diff, out: &mut Vec<u8>) {
+    for (i, change) in diff.changes.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_change(change, out);
+    }
 }
 
 fn write_label(label: Option<&str>, out: &mut Vec<u8>) {

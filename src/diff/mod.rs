@@ -230,7 +230,32 @@ fn diff_with(old: &[u8], new: &[u8], options: &DiffOptions) -> Result<Diff, NotC
         return Ok(Diff::default());
     }
     let new_value = Value::parse_keyed(new, &key)?;
-    let bytes = old.len().saturating_add(new.len());
+    Ok(walk_both(&old_value, &new_value, options))
+}
+
+/// Compares each document with the one before it, as [`diff`] does; each is read once. The answer has one diff less
+/// than there are documents.
+///
+/// # Errors
+/// As [`diff`].
+pub fn diff_row<D: AsRef<[u8]>>(documents: &[D]) -> Result<Vec<Diff>, NotCanonical> {
+    let key = RandomState::new();
+    let options = DiffOptions::default();
+    let mut diffs = Vec::with_capacity(documents.len().saturating_sub(1));
+    let mut before: Option<Value<'_>> = None;
+    for document in documents {
+        let value = Value::parse_keyed(document.as_ref(), &key)?;
+        if let Some(before) = &before {
+            diffs.push(walk_both(before, &value, &options));
+        }
+        before = Some(value);
+    }
+    Ok(diffs)
+}
+
+/// Compares two documents that were read with one key.
+fn walk_both(old_value: &Value<'_>, new_value: &Value<'_>, options: &DiffOptions) -> Diff {
+    let bytes = old_value.raw().len().saturating_add(new_value.raw().len());
     let mut walk = Walk {
         options,
         old_path: String::new(),
@@ -242,13 +267,13 @@ fn diff_with(old: &[u8], new: &[u8], options: &DiffOptions) -> Result<Diff, NotC
         tasks: Vec::new(),
         changes: Vec::new(),
     };
-    walk.compare(&old_value, &new_value);
+    walk.compare(old_value, new_value);
     while let Some(task) = walk.tasks.pop() {
         walk.run(task);
     }
-    Ok(Diff {
+    Diff {
         changes: walk.changes,
-    })
+    }
 }
 
 /// What remains to be done, as a stack: documents may be 1,024 levels deep, and threads small.

@@ -51,6 +51,13 @@ const DIM: &str = "\x1b[2m";
 /// their first difference. Control characters and bidirectional controls appear as `\u` escapes,
 /// in names too, so that no document can steer the terminal.
 pub fn write_text(diff: &Diff, options: &TextOptions, out: &mut String) {
+    write_lines(diff, options, out);
+    out.push_str(&summary_text(diff.summary()));
+    out.push('\n');
+}
+
+/// The lines of [`write_text`] without the summary.
+pub fn write_lines(diff: &Diff, options: &TextOptions, out: &mut String) {
     let shown = options.max_changes.unwrap_or(usize::MAX);
     for change in diff.changes.iter().take(shown) {
         line(change, options, out);
@@ -61,8 +68,6 @@ pub fn write_text(diff: &Diff, options: &TextOptions, out: &mut String) {
         paint(options, DIM, &text, out);
         out.push('\n');
     }
-    out.push_str(&summary_text(diff.summary()));
-    out.push('\n');
 }
 
 fn line(change: &Change, options: &TextOptions, out: &mut String) {
@@ -104,7 +109,8 @@ fn paint(options: &TextOptions, color: &str, text: &str, out: &mut String) {
     }
 }
 
-fn summary_text(summary: Summary) -> String {
+/// The last line of [`write_text`]: `2 changed, 1 added, 1 removed`.
+pub fn summary_text(summary: Summary) -> String {
     let parts: Vec<String> = [
         (summary.changed, "changed"),
         (summary.added, "added"),

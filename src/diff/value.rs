@@ -129,7 +129,7 @@ impl Eq for Value<'_> {}
 ///
 /// That is the order of the UTF-8 bytes, except that characters outside the Basic Multilingual
 /// Plane (first byte F0 and up) stand before U+E000 to U+FFFF (first byte EE and EF).
-pub(super) fn compare_names(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     match a.iter().zip(b).find(|(x, y)| x != y) {
         None => a.len().cmp(&b.len()),

@@ -1,9 +1,12 @@
 //! The command line, from outside: the real binary in a folder of its own, with an environment that is all known.
 
+mod blame;
 mod disk;
 mod documents;
 mod errors;
+mod find;
 mod history;
+mod log_changes;
 mod output;
 mod patches;
 mod place;
