@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["log"],
     &["index"],
     &["archive"],
-    &["verify", "workspace"],
+    &["verify", "workspace", "series", "sql"],
     &["repair"],
     &["cli", "fuzzing"],
 ];

@@ -1,6 +1,7 @@
 //! The archive: create, open, save, load, history, resolve, rollback.
 
 mod ahead;
+mod commits;
 mod compact;
 mod create;
 mod edit;
@@ -23,6 +24,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+pub use commits::Commits;
 pub use compact::{CompactOptions, Compacted};
 pub use edit::Edit;
 pub(crate) use engine::{Engine, Fault, mark_of};

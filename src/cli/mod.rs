@@ -11,6 +11,7 @@ mod delete;
 mod diff;
 mod environment;
 mod failure;
+mod globs;
 mod hash;
 mod head;
 mod identify;
@@ -29,8 +30,11 @@ mod restored;
 mod rollback;
 mod save;
 mod save_jsonl;
+mod series;
+mod sql;
 mod stats;
 mod status;
+mod table;
 mod tag;
 mod text;
 mod undelete;
@@ -85,12 +89,14 @@ enum Command {
     Save(save::Args),
     Load(load::Args),
     Log(log::Args),
+    Series(series::Args),
     Diff(diff::Args),
     Rollback(rollback::Args),
     Undo(undo::Args),
     Redo(redo::Args),
     Status(status::Args),
     Identify(identify::Args),
+    Sql(sql::Args),
     Ls(ls::Args),
     Mv(mv::Args),
     Delete(delete::Args),
@@ -160,7 +166,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
         };
     }
     Some(commands!(
-        init save load log diff rollback undo redo status identify ls mv
+        init save load log series diff rollback undo redo status identify sql ls mv
         delete undelete tag stats head verify canon hash reindex compact repair completions
     ))
 }
@@ -187,12 +193,14 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Save(args) => save::run(args, context),
         Command::Load(args) => load::run(args, context),
         Command::Log(args) => log::run(args, context),
+        Command::Series(args) => series::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Rollback(args) => rollback::run(args, context),
         Command::Undo(args) => undo::run(args, context),
         Command::Redo(args) => redo::run(args, context),
         Command::Status(args) => status::run(args, context),
         Command::Identify(args) => identify::run(args, context),
+        Command::Sql(args) => sql::run(args, context),
         Command::Ls(args) => ls::run(args, context),
         Command::Mv(args) => mv::run(args, context),
         Command::Delete(args) => delete::run(args, context),
