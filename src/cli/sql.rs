@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::json::Object;
 use super::table::{Cell, Table, csv};
 use crate::error::{Error, ErrorKind};
-use crate::sql::{Query, VIEWS, Value};
+use crate::sql::{Query, Value};
 
 /// Ask the archive in SQL
 ///
@@ -104,15 +104,15 @@ fn cell(value: &Value) -> Cell {
     }
 }
 
-/// A query that SQLite refuses: what there is to ask for.
+/// A query that is refused: what there is to ask for.
 fn failure(error: Error) -> Failure {
     let refused = error.kind() == ErrorKind::Usage;
     let failure = Failure::from(error);
     match refused {
-        true => failure.hint(format!(
-            "backstory sql 'SELECT * FROM paths LIMIT 5'   (there are {})",
-            VIEWS.replace('\n', ", ")
-        )),
+        true => failure.hint(
+            "backstory sql 'SELECT * FROM versions LIMIT 5'   (the views are paths, versions, commits and tags; \
+             backstory sql --help has their columns)",
+        ),
         false => failure,
     }
 }

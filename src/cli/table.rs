@@ -8,8 +8,8 @@ use unicode_width::UnicodeWidthStr;
 use super::output::{Output, style};
 use super::text::visible;
 
-/// Letters of a cell that are shown to people. Numbers are shown whole.
-const CELL: usize = 60;
+/// Letters of a cell that are shown to people: an id has so many. Numbers are shown whole.
+const CELL: usize = 64;
 /// Between two columns.
 const GAP: &str = "  ";
 

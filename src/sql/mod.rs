@@ -61,8 +61,8 @@ pub struct Query {
 impl Query {
     /// Checks a query and fills what it needs.
     ///
-    /// Memory: about 300 bytes for each version of the archive where `versions` is asked, as much for each commit
-    /// where commits are, and their messages and metadata; and what SQLite sorts.
+    /// Memory: about 600 bytes for each version of the archive where `versions` or `commits` is asked, what is in
+    /// messages and metadata, what SQLite sorts, and 16 MiB of documents. There is no limit of time.
     ///
     /// # Errors
     /// `Usage` with SQLite's message where the text is not one query, or would do anything but read.

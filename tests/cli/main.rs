@@ -8,5 +8,7 @@ mod output;
 mod place;
 mod repair;
 mod save;
+mod series;
 mod shapes;
+mod sql;
 mod support;

@@ -5,11 +5,14 @@ use crate::archive::{Archive, LoadedDocument};
 use crate::cli::failure::Failure;
 use crate::cli::table::cut;
 use crate::cli::text::quote;
+use crate::pointer::Pointer;
 use crate::series::{Places, near, scalars};
 use crate::workspace::Workspace;
 
 /// Pointers that a message names.
 const NAMED: usize = 6;
+/// Versions that are looked at for them, about.
+const LOOKED_AT: usize = 16;
 /// Letters of each, at most.
 const LETTERS: usize = 80;
 
@@ -34,27 +37,39 @@ pub(super) fn no_pointer(paths: &[String], workspace: &Workspace) -> Failure {
     .hint(call(path, first.as_str()))
 }
 
-/// No version has a value there: what its newest version has near it.
+/// No version has a value there: what is near it.
 pub(super) fn found_nowhere(places: &Places, all: &[PathSeries], archive: &Archive) -> Failure {
     let which = match all {
         [series] => format!("no version of {}", series.path),
         _ => format!("no version of the {} paths", all.len()),
     };
     let message = format!("{which} that was looked at has a value at {places}");
-    let newest = all
+    let Some((path, found)) = all
         .iter()
-        .find_map(|series| Some((&series.path, newest_document(archive, &series.path)?)));
-    let Some((path, document)) = newest else {
-        return Failure::not_found(message);
+        .find_map(|series| Some((&series.path, near_by(places, series, archive)?)))
+    else {
+        let load = |series: &PathSeries| format!("backstory load {}", argument(&series.path));
+        let hint = all.first().map(load).unwrap_or_default();
+        return Failure::not_found(message).hint(hint);
     };
-    let found = near(document.canonical(), places, NAMED);
     let Some(first) = found.first() else {
-        return Failure::not_found(message).hint(format!("backstory load {}", argument(path)));
+        return Failure::not_found(message);
     };
     let names = list(found.iter().map(|pointer| pointer.as_str()));
     Failure::not_found(format!("{message}; near it there is {names}"))
         .about(path)
         .hint(call(path, first.as_str()))
+}
+
+/// What some version has near the places: mostly the newest, but that may be empty where others are not.
+fn near_by(places: &Places, series: &PathSeries, archive: &Archive) -> Option<Vec<Pointer>> {
+    let points = &series.points;
+    let step = (points.len() / LOOKED_AT).max(1);
+    let versions = points.iter().rev().step_by(step).map(|p| &p.version);
+    let documents = versions.filter_map(|version| archive.load_document(version).ok());
+    documents
+        .map(|document| near(document.canonical(), places, NAMED))
+        .find(|found| !found.is_empty())
 }
 
 /// The newest document of a path; nothing where damage has taken it, as this is for a message only.

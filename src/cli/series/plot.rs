@@ -108,6 +108,7 @@ fn draw_lines(
     area: &DrawingArea<SVGBackend<'_>, Shift>,
 ) -> Result<(), Box<dyn StdError>> {
     let points = || chart.lines.iter().flat_map(|line| &line.points);
+    let x_first = points().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
     let (x_low, x_high) = around(points().filter_map(|(x, y)| y.map(|_| *x)), 0.01);
     let (mut y_low, y_high) = around(points().filter_map(|(_, y)| *y), 0.05);
     // Where no number is below zero the space below it says nothing.
@@ -115,7 +116,8 @@ fn draw_lines(
         y_low = 0.0;
     }
     let x_ticks = match chart.axis {
-        Axis::Version => ticks::numbers(x_low, x_high, 8, true),
+        // There is no version in front of the first.
+        Axis::Version => ticks::numbers(x_low.max(x_first), x_high, 8, true),
         Axis::Time => ticks::times(x_low, x_high, 7),
     };
     let y_ticks = ticks::numbers(y_low, y_high, 8, false);
