@@ -33,6 +33,15 @@ const COLORS: [RGBColor; 8] = [
     RGBColor(90, 90, 90),
 ];
 
+/// Dash and gap of a line whose colour others have too.
+fn dashes(number: usize) -> Option<(i32, i32)> {
+    match number / COLORS.len() {
+        0 => None,
+        1 => Some((8, 4)),
+        _ => Some((2, 4)),
+    }
+}
+
 /// What runs along the bottom.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Axis {
@@ -87,10 +96,14 @@ fn draw(chart: &Chart, text: &mut String) -> Result<(), Box<dyn StdError>> {
         let x = 40 + column as i32 * (WIDTH as i32 - 60) / columns as i32;
         let y = row as i32 * LEGEND_ROW as i32 + 10;
         let color = COLORS[number % COLORS.len()];
-        lower.draw(&PathElement::new(
-            [(x, y), (x + 22, y)],
-            color.stroke_width(3),
-        ))?;
+        let (dash, gap) = dashes(number).unwrap_or((24, 0));
+        for start in (x..x + 24).step_by((dash + gap) as usize) {
+            let end = (start + dash).min(x + 24);
+            lower.draw(&PathElement::new(
+                [(start, y), (end, y)],
+                color.stroke_width(3),
+            ))?;
+        }
         let style = font(13).into_text_style(&lower).color(&INK);
         let middle = style.pos(plotters::style::text_anchor::Pos::new(
             plotters::style::text_anchor::HPos::Left,
@@ -165,7 +178,13 @@ fn draw_lines(
                 let marks = run.iter().map(|at| Circle::new(*at, 3, color.filled()));
                 drawn.draw_series(marks)?;
             }
-            drawn.draw_series(LineSeries::new(run, color.stroke_width(2)))?;
+            let style = color.stroke_width(2);
+            match dashes(number) {
+                None => drawn.draw_series(LineSeries::new(run, style))?,
+                Some((dash, gap)) => {
+                    drawn.draw_series(DashedLineSeries::new(run, dash, gap, style))?
+                }
+            };
         }
     }
     Ok(())
