@@ -48,6 +48,8 @@ pub mod path;
 pub mod pointer;
 pub mod repair;
 pub mod revision;
+pub mod series;
+pub mod sql;
 pub mod storage;
 pub mod time;
 pub mod verify;
@@ -55,9 +57,9 @@ pub(crate) mod wire;
 pub mod workspace;
 
 pub use archive::{
-    Archive, Batch, Change, CommitView, CompactOptions, Compacted, Document, Edit, Head, History,
-    HistoryQuery, IndexPlace, Loaded, LoadedDocument, Match, Note, OpenOptions, Restored, Rollback,
-    Save, Stats, Status, Tag, Undo, Version,
+    Archive, Batch, Change, CommitView, Commits, CompactOptions, Compacted, Document, Edit, Head,
+    History, HistoryQuery, IndexPlace, Loaded, LoadedDocument, Match, Note, OpenOptions, Restored,
+    Rollback, Save, Stats, Status, Tag, Undo, Version,
 };
 pub use commit::Op;
 pub use error::{Error, ErrorKind, Result};

@@ -219,6 +219,32 @@ pub(crate) fn members(canonical: &[u8]) -> Option<impl Iterator<Item = (&[u8], &
     }))
 }
 
+/// The members or elements of a value in canonical form, in order: the token that leads to each, unescaped, and its byte
+/// range. None for a value that has nothing below it. Bytes are trusted as by [`find`].
+pub(crate) fn children(canonical: &[u8]) -> impl Iterator<Item = (String, Range<usize>)> {
+    let object = canonical.first() == Some(&b'{');
+    let holds = object || canonical.first() == Some(&b'[');
+    let mut at = 1;
+    let mut number = 0_usize;
+    std::iter::from_fn(move || {
+        if !holds || matches!(canonical.get(at), None | Some(b'}' | b']')) {
+            return None;
+        }
+        let (token, start) = if object {
+            let name_end =
+                (canonical.get(at) == Some(&b'"')).then(|| skip_string(canonical, at))??;
+            let name = canonical.get(at..name_end)?;
+            (serde_json::from_slice(name).ok()?, name_end + 1)
+        } else {
+            (number.to_string(), at)
+        };
+        number += 1;
+        let end = skip_value(canonical, start)?;
+        at = end + 1;
+        Some((token, start..end))
+    })
+}
+
 /// Start of the value of the member named `wanted` (in quotes) of the object that opens at `open`.
 fn find_member(bytes: &[u8], open: usize, wanted: &[u8]) -> Option<usize> {
     let mut at = open + 1;

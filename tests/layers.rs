@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["log"],
     &["index"],
     &["archive"],
-    &["verify", "workspace", "blame", "find"],
+    &["verify", "workspace", "blame", "find", "series", "sql"],
     &["repair"],
     &["cli", "fuzzing"],
 ];

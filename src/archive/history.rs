@@ -148,11 +148,11 @@ impl History<'_> {
                 self.next = Next::Commits(last.saturating_sub(1));
                 let mut next = up_to;
                 for view in views {
-                    self.tell_of_lost(view.seq + 1, next);
+                    self.archive.tell_of_lost(view.seq + 1, next);
                     next = view.seq - 1;
                     self.page.extend(view.changes);
                 }
-                self.tell_of_lost(last.max(1), next);
+                self.archive.tell_of_lost(last.max(1), next);
                 Some(Ok(()))
             }
         }
@@ -174,19 +174,6 @@ impl History<'_> {
         }
         self.older_than = Some(older_than);
         Ok(())
-    }
-
-    /// Nor are commits.
-    fn tell_of_lost(&self, first: u64, last: u64) {
-        if first <= last {
-            let which = match first == last {
-                true => format!("commit {first} is"),
-                false => format!("commits {first} to {last} are"),
-            };
-            self.archive.engine.notice(format!(
-                "{which} in a damaged part of the log; `backstory verify` says where"
-            ));
-        }
     }
 
     /// Versions that damage has taken are not passed over in silence.

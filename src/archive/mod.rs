@@ -2,6 +2,7 @@
 
 mod ahead;
 mod changes;
+mod commits;
 mod compact;
 mod create;
 mod edit;
@@ -25,6 +26,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+pub use commits::Commits;
 pub use compact::{CompactOptions, Compacted};
 pub use edit::Edit;
 pub(crate) use engine::{Engine, Fault, check_writable, mark_of};

@@ -60,6 +60,14 @@ pub struct Version {
     pub(crate) change: u64,
 }
 
+/// The metadata of a commit.
+pub(super) fn meta_of(record: &CommitRecord) -> Map<String, Value> {
+    match record.fields.get(Fields::META).map(serde_json::from_slice) {
+        Some(Ok(Value::Object(meta))) => meta,
+        _ => Map::new(),
+    }
+}
+
 impl Version {
     pub(crate) fn new(
         record: &CommitRecord,
@@ -67,10 +75,6 @@ impl Version {
         number: u64,
         change: &StoredChange,
     ) -> Version {
-        let meta = match record.fields.get(Fields::META).map(serde_json::from_slice) {
-            Some(Ok(Value::Object(meta))) => meta,
-            _ => Map::new(),
-        };
         let form = change
             .content
             .map_or(SourceForm::None, |content| content.source);
@@ -93,7 +97,7 @@ impl Version {
             recorded: record.recorded,
             author: record.fields.text(Fields::AUTHOR),
             message: record.fields.text(Fields::MESSAGE),
-            meta,
+            meta: meta_of(record),
             form,
             change: number,
         }
@@ -206,10 +210,14 @@ pub struct CommitView {
     pub commit: CommitId,
     /// The time it claims, microseconds since the Unix epoch.
     pub time: i64,
+    /// The writer's clock, microseconds since the Unix epoch.
+    pub recorded: i64,
     /// Who made it.
     pub author: Option<String>,
     /// What it is about.
     pub message: Option<String>,
+    /// Its metadata.
+    pub meta: Map<String, Value>,
     /// The versions it made.
     pub changes: Vec<Version>,
     /// The names of the tags that it set or removed.

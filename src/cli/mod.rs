@@ -14,6 +14,7 @@ mod diff;
 mod environment;
 mod failure;
 mod find;
+mod globs;
 mod hash;
 mod head;
 mod identify;
@@ -33,8 +34,11 @@ mod restored;
 mod rollback;
 mod save;
 mod save_jsonl;
+mod series;
+mod sql;
 mod stats;
 mod status;
+mod table;
 mod tag;
 mod text;
 mod undelete;
@@ -89,6 +93,7 @@ enum Command {
     Save(save::Args),
     Load(load::Args),
     Log(log::Args),
+    Series(series::Args),
     Diff(diff::Args),
     Blame(blame::Args),
     Apply(apply::Args),
@@ -99,6 +104,7 @@ enum Command {
     Status(status::Args),
     Identify(identify::Args),
     Find(find::Args),
+    Sql(sql::Args),
     Ls(ls::Args),
     Mv(mv::Args),
     Delete(delete::Args),
@@ -180,7 +186,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
         };
     }
     Some(commands!(
-        init save load log diff blame apply rollback undo redo status identify find ls mv
+        init save load log series diff blame apply rollback undo redo status identify find sql ls mv
         delete undelete tag stats head verify canon hash reindex compact repair completions
     ))
 }
@@ -207,6 +213,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Save(args) => save::run(args, context),
         Command::Load(args) => load::run(args, context),
         Command::Log(args) => log::run(args, context),
+        Command::Series(args) => series::run(args, context),
         Command::Diff(args) => diff::run(args, context),
         Command::Blame(args) => blame::run(args, context),
         Command::Apply(args) => apply::run(args, context),
@@ -217,6 +224,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Status(args) => status::run(args, context),
         Command::Identify(args) => identify::run(args, context),
         Command::Find(args) => find::run(args, context),
+        Command::Sql(args) => sql::run(args, context),
         Command::Ls(args) => ls::run(args, context),
         Command::Mv(args) => mv::run(args, context),
         Command::Delete(args) => delete::run(args, context),

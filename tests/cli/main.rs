@@ -12,5 +12,7 @@ mod patches;
 mod place;
 mod repair;
 mod save;
+mod series;
 mod shapes;
+mod sql;
 mod support;

@@ -243,3 +243,31 @@ pub fn assert_keys(value: &Value, expected: &[&str]) {
     expected.sort_unstable();
     assert_eq!(keys(value), expected, "{value}");
 }
+
+/// Versions 1, 2 and 3 of `a.json`, each with a number `n`; a byte of the second one's content is not what was written.
+pub fn with_lost_version() -> Place {
+    let place = Place::with_archive();
+    let log = place.path(".backstory/log");
+    let segment = |place: &Place| {
+        place
+            .path(".backstory/log")
+            .join(&place.names(".backstory/log", "0")[0])
+    };
+    assert!(log.is_dir());
+    let mut lens = Vec::new();
+    for n in 1..=3 {
+        // Nothing that compresses, so that the content is most of what is written.
+        let mut text = String::new();
+        for part in 0..400 {
+            text.push_str(&blake3::hash(format!("{n} {part}").as_bytes()).to_hex());
+        }
+        place.write("a.json", &format!("{{\"n\":{n},\"text\":\"{text}\"}}"));
+        place.run(&["save", "a.json"]).ok();
+        lens.push(fs::metadata(segment(&place)).unwrap().len());
+    }
+    let file = segment(&place);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[usize::try_from(lens[0].midpoint(lens[1])).unwrap()] ^= 1;
+    fs::write(file, bytes).unwrap();
+    place
+}
