@@ -26,6 +26,8 @@ struct Sample {
     before: BTreeSet<Key>,
 }
 
+type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 /// What is done to an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Harm {
@@ -97,7 +99,7 @@ impl Sample {
             let at = bytes.len() / 2;
             bytes[at..at + 3].fill(0x55);
         };
-        let (name, change): (String, &dyn Fn(&mut Vec<u8>)) = match harm {
+        let (name, change): (String, Change<'_>) = match harm {
             Harm::Middle(at) => (segments[at].clone(), &middle),
             Harm::Active => (active, &|bytes| bytes[200..220].fill(0x55)),
             Harm::List => ("log/MANIFEST".to_owned(), &middle),
