@@ -234,7 +234,7 @@ fn a_repair_that_may_not_write_changes_nothing() {
         assert_eq!(std::fs::read(&file).unwrap(), bytes, "{name}");
         assert_eq!(listed(), before, "{name}");
         // Another has the lock.
-        let storage = backstory::storage::LocalStorage::open(&place.path().join(".backstory"));
+        let storage = backstory::storage::LocalStorage::open(place.path().join(".backstory"));
         let lock = storage.unwrap().lock(Duration::ZERO).unwrap().unwrap();
         let short = RepairOptions {
             open: OpenOptions {
