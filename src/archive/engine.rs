@@ -197,7 +197,6 @@ impl Engine {
     /// Reads on to the end of the log.
     pub fn advance(&self, view: &mut View) -> Result<()> {
         let View { cursor, recent, .. } = view;
-        let repaired = newest_repaired(&cursor.manifest);
         let progress = cursor.advance(&self.reader, &mut |event| {
             match event {
                 Event::Batch { segment, placed } => {
@@ -208,10 +207,6 @@ impl Engine {
             }
             Ok(())
         })?;
-        if newest_repaired(&cursor.manifest) != repaired {
-            // What was read before `repair` came may be gone from the log.
-            self.forget_objects_from(0);
-        }
         match progress {
             Progress::Reached => Ok(()),
             Progress::Diverged => self.start_over(view),
@@ -226,6 +221,10 @@ impl Engine {
         // These say in which segment they stand.
         self.changes.forget_from(0);
         let fresh = self.load_view(None)?;
+        if newest_repaired(&fresh.cursor.manifest) != newest_repaired(&view.cursor.manifest) {
+            // What was read before `repair` came may be gone from the log.
+            self.forget_objects_from(0);
+        }
         let known = head.seq == 0 || self.has_commit(&fresh, head.seq, &head.commit);
         *view = fresh;
         match known || head.place.is_none_or(|place| place.record_len == 0) {
