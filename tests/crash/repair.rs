@@ -241,6 +241,8 @@ impl Sample {
             images.retain(|(image, _)| seen.insert(bare(image)));
             for (image, lost) in images {
                 let disk = Disk::with(image);
+                self.shows_what_was_saved(&disk)
+                    .map_err(|error| format!("{error}, after a later crash: {lost}"))?;
                 let result = repair_on(disk.share(), &RepairOptions::default())
                     .map_err(|error| format!("repair: {error}"))
                     .and_then(|_| self.whole(&disk, true));
@@ -248,6 +250,20 @@ impl Sample {
             }
         }
         Ok(())
+    }
+
+    /// An acknowledged commit is in every archive that can be opened, without a repair.
+    fn shows_what_was_saved(&self, disk: &Shared) -> Result<(), String> {
+        let Ok(archive) = Archive::open_on(disk.share()) else {
+            return Ok(());
+        };
+        let there = archive
+            .resolve("after", &Spec::Number(1))
+            .and_then(|version| archive.load(&version));
+        match there {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("what was saved does not show: {error}")),
+        }
     }
 
     fn repair(&self) -> Recording {
