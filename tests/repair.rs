@@ -12,7 +12,9 @@ use backstory::repair::{RepairOptions, Repaired, repair_on};
 use backstory::storage::{MemoryStorage, Storage};
 use backstory::verify::{VerifyOptions, verify};
 use backstory::{Archive, CommitId, CompactOptions, Document, Spec};
-use support::{Files, files_of, save, short_segments, source, storage_of};
+use support::{
+    Files, commits_of, documents_of, files_of, save, short_segments, source, storage_of,
+};
 
 struct Sample {
     files: Files,
@@ -47,15 +49,7 @@ fn sample(compact: bool) -> Sample {
     }
     // What another path has stored.
     save(&archive, "r", "[2]");
-    let mut documents = BTreeMap::new();
-    for version in archive.history(Default::default()).unwrap() {
-        let version = version.unwrap();
-        let loaded = archive.load(&version).unwrap();
-        documents.insert((version.path.clone(), version.version), loaded.source());
-    }
-    let commits = (1..=archive.head().unwrap().seq)
-        .map(|seq| (seq, archive.find_commit(&seq.to_string()).unwrap().commit))
-        .collect();
+    let (documents, commits) = (documents_of(&archive), commits_of(&archive));
     assert!(verify(&archive, &VerifyOptions::default()).unwrap().ok);
     let files = files_of(&storage);
     assert!(files.keys().filter(|name| name.ends_with(".seg")).count() >= 2);

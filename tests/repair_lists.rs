@@ -9,7 +9,7 @@ use backstory::repair::{RepairOptions, repair_on};
 use backstory::storage::MemoryStorage;
 use backstory::verify::{VerifyOptions, verify};
 use backstory::{Archive, CommitId, CompactOptions, Spec};
-use support::{Files, files_of, save, short_segments, storage_of};
+use support::{Files, commits_of, documents_of, files_of, save, short_segments, storage_of};
 
 const LIST: &str = "log/MANIFEST";
 
@@ -44,15 +44,7 @@ fn story(compact_at: &[u64]) -> Story {
         }
         steps.push(files_of(&storage));
     }
-    let mut documents = BTreeMap::new();
-    for version in archive.history(Default::default()).unwrap() {
-        let version = version.unwrap();
-        let loaded = archive.load(&version).unwrap();
-        documents.insert((version.path.clone(), version.version), loaded.source());
-    }
-    let commits = (1..=archive.head().unwrap().seq)
-        .map(|seq| (seq, archive.find_commit(&seq.to_string()).unwrap().commit))
-        .collect();
+    let (documents, commits) = (documents_of(&archive), commits_of(&archive));
     Story {
         steps,
         packed,
@@ -101,22 +93,8 @@ impl Story {
 
 /// Offsets at which records of a segment end.
 fn record_ends(bytes: &[u8]) -> Vec<usize> {
-    let (mut ends, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        let marker = if matches!(bytes[at], 4..=7) { 4 } else { 0 };
-        let (mut len, mut shift, mut front) = (0usize, 0, at + 1 + marker);
-        loop {
-            let byte = bytes[front];
-            len |= usize::from(byte & 0x7f) << shift;
-            (shift, front) = (shift + 7, front + 1);
-            if byte < 0x80 {
-                break;
-            }
-        }
-        at = front + len + if bytes[at] == 2 { 4 } else { 8 };
-        ends.push(at);
-    }
-    ends
+    let ends = support::records(bytes).into_iter().map(|(_, _, end)| end);
+    ends.collect()
 }
 
 fn segments(files: &Files) -> impl Iterator<Item = (&String, &Vec<u8>)> {

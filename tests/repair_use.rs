@@ -10,8 +10,11 @@ use std::time::Duration;
 use backstory::repair::{RepairOptions, repair, repair_on};
 use backstory::storage::{MemoryStorage, Storage};
 use backstory::verify::{VerifyOptions, verify};
-use backstory::{Archive, CommitId, CompactOptions, ErrorKind, OpenOptions, Spec, Status};
-use support::{Files, files_of, header_len, save, short_segments, source, storage_of, try_save};
+use backstory::{Archive, CompactOptions, ErrorKind, OpenOptions, Spec, Status};
+use support::{
+    Files, commits_of, documents_of, files_of, header_len, save, short_segments, source,
+    storage_of, try_save,
+};
 
 fn text(n: u64) -> String {
     format!(
@@ -21,23 +24,6 @@ fn text(n: u64) -> String {
 }
 
 type Documents = BTreeMap<(String, u64), Vec<u8>>;
-
-fn documents(archive: &Archive) -> Documents {
-    let mut found = Documents::new();
-    for version in archive.history(Default::default()).unwrap() {
-        let version = version.unwrap();
-        if let Ok(loaded) = archive.load(&version) {
-            found.insert((version.path.clone(), version.version), loaded.source());
-        }
-    }
-    found
-}
-
-fn commits(archive: &Archive) -> BTreeMap<u64, CommitId> {
-    (1..=archive.head().unwrap().seq)
-        .filter_map(|seq| Some((seq, archive.find_commit(&seq.to_string()).ok()?.commit)))
-        .collect()
-}
 
 /// Damages the first commit of a file: a byte behind the header.
 fn hit(bytes: &mut [u8]) {
@@ -87,8 +73,8 @@ fn other_handles_go_on_behind_a_repair() {
             hit_in(&*storage, &name);
             // What is in the cache of a handle may be lost.
             let fresh = Archive::open_on(storage.clone()).unwrap();
-            let before = documents(&fresh);
-            let ids = commits(&fresh);
+            let before = documents_of(&fresh);
+            let ids = commits_of(&fresh);
             let repaired = repair_on(storage.clone(), &RepairOptions::default()).unwrap();
             assert!(repaired.report.ok && !repaired.steps.is_empty(), "{what}");
             for (number, archive) in [&writer, &first].into_iter().enumerate() {
@@ -108,12 +94,12 @@ fn other_handles_go_on_behind_a_repair() {
                     b"[0]".as_slice(),
                     "{what}"
                 );
-                let after = documents(archive);
+                let after = documents_of(archive);
                 assert!(
                     before.iter().all(|(key, text)| after[key] == *text),
                     "{what}"
                 );
-                let now = commits(archive);
+                let now = commits_of(archive);
                 assert!(ids.iter().all(|(seq, id)| now[seq] == *id), "{what}");
                 assert!(
                     verify(archive, &VerifyOptions::default()).unwrap().ok,
@@ -127,7 +113,7 @@ fn other_handles_go_on_behind_a_repair() {
             assert!(
                 before
                     .iter()
-                    .all(|(key, text)| documents(&reader)[key] == *text)
+                    .all(|(key, text)| documents_of(&reader)[key] == *text)
             );
             let again = repair_on(storage.clone(), &RepairOptions::default()).unwrap();
             assert!(again.steps.is_empty(), "{what}: {:?}", again.steps);
@@ -171,7 +157,7 @@ fn an_index_beside_and_copies() {
     std::fs::create_dir(&one).unwrap();
     in_folder(&one);
     let open = Archive::open(&one).unwrap();
-    let all = documents(&open);
+    let all = documents_of(&open);
     let segment = one.join(".backstory/log/00000001.seg");
     let mut bytes = std::fs::read(&segment).unwrap();
     hit(&mut bytes);
@@ -179,13 +165,13 @@ fn an_index_beside_and_copies() {
     let two = place.path().join("two");
     copy(&one, &two);
     for dir in [&one, &two] {
-        let before = documents(&Archive::open(dir).unwrap());
+        let before = documents_of(&Archive::open(dir).unwrap());
         let repaired = repair(dir, &RepairOptions::default()).unwrap();
         assert!(repaired.report.ok, "{repaired:?}");
         assert!(!repaired.steps.is_empty());
         let archive = Archive::open(dir).unwrap();
         assert!(archive.take_notices().is_empty());
-        let after = documents(&archive);
+        let after = documents_of(&archive);
         assert!(before.iter().all(|(key, text)| after[key] == *text));
         let again = repair(dir, &RepairOptions::default()).unwrap();
         assert!(again.steps.is_empty() && again.report.ok, "{again:?}");
@@ -193,8 +179,8 @@ fn an_index_beside_and_copies() {
     // The handle that was open all the time.
     save(&open, "a", &text(10));
     assert_eq!(source(&open, "a", 10).unwrap(), text(10).as_bytes());
-    let now = documents(&Archive::open(&one).unwrap());
-    assert_eq!(documents(&open), now);
+    let now = documents_of(&Archive::open(&one).unwrap());
+    assert_eq!(documents_of(&open), now);
     assert!(
         now.iter()
             .all(|(key, text)| all.get(key).is_none_or(|was| was == text))
@@ -279,7 +265,7 @@ fn a_whole_identity_stays() {
                 }),
             };
         }
-        let before = documents(&Archive::open_on(storage_of(&files)).unwrap());
+        let before = documents_of(&Archive::open_on(storage_of(&files)).unwrap());
         some += before.len();
         let storage = storage_of(&files);
         let repaired = repair_on(storage.clone(), &RepairOptions::default()).unwrap();
@@ -289,7 +275,7 @@ fn a_whole_identity_stays() {
             mine["archive.json"],
             "{name}"
         );
-        let after = documents(&Archive::open_on(storage).unwrap());
+        let after = documents_of(&Archive::open_on(storage).unwrap());
         assert!(
             before
                 .iter()
@@ -328,7 +314,7 @@ fn damage_in_several_places_again_and_again() {
                 archive.compact(&CompactOptions::default()).unwrap();
             }
         }
-        let mut known = documents(&archive);
+        let mut known = documents_of(&archive);
         drop(archive);
         let mut files: Files = files_of(&storage);
         for round in 0..3u64 {
@@ -359,7 +345,7 @@ fn damage_in_several_places_again_and_again() {
                 }
             }
             let before = match Archive::open_on(storage_of(&files)) {
-                Ok(archive) => documents(&archive),
+                Ok(archive) => documents_of(&archive),
                 Err(_) => Documents::new(),
             };
             let storage = storage_of(&files);
@@ -369,7 +355,7 @@ fn damage_in_several_places_again_and_again() {
             };
             assert!(repaired.report.ok, "{what}: {:?}", repaired.report);
             let archive = Archive::open_on(storage.clone()).unwrap();
-            let after = documents(&archive);
+            let after = documents_of(&archive);
             for (key, text) in &before {
                 assert_eq!(after.get(key), Some(text), "{what}: {key:?}");
             }
@@ -397,13 +383,13 @@ fn damage_in_several_places_again_and_again() {
                     .unwrap_or_else(|error| panic!("{what}: {error}"));
                 let report = verify(&archive, &VerifyOptions::default()).unwrap();
                 assert!(report.ok, "{what}: {report:?}");
-                let packed = documents(&archive);
+                let packed = documents_of(&archive);
                 assert!(
                     after.iter().all(|(key, text)| packed[key] == *text),
                     "{what}"
                 );
             }
-            known.extend(documents(&archive));
+            known.extend(documents_of(&archive));
             files = files_of(&storage);
         }
     }

@@ -1,13 +1,17 @@
-//! Commits, newest first; and the version that stands for an object.
+//! Commits: one by its id or number, all of them newest first, and what undo and redo go back to; and the version that
+//! stands for an object.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::Archive;
 use super::engine::Fault;
 use super::history::PAGE;
-use super::version::{CommitView, Version};
+use super::objects::{doubt, gone};
+use super::version::*;
+use crate::commit::Fields;
 use crate::error::{Error, Result};
-use crate::id::ObjectId;
+use crate::id::{CommitId, HexPrefix, ObjectId};
+use crate::index::Catalog;
 
 /// The commits of an archive, newest first.
 pub struct Commits<'a> {
@@ -99,5 +103,171 @@ impl Archive {
                 "{which} in a damaged part of the log; `backstory verify` says where"
             ));
         }
+    }
+}
+
+impl Archive {
+    /// A commit; `None` where damage has taken it.
+    pub(crate) fn commit_view(
+        &self,
+        catalog: &Catalog<'_>,
+        seq: u64,
+    ) -> Result<Option<CommitView>, Fault> {
+        let place = match catalog.commit(seq)? {
+            Some(row) if row.record_len > 0 => row.place(),
+            _ => return Ok(None),
+        };
+        let record = self.engine.reader.commit(place)?;
+        if record.seq != seq {
+            return Err(doubt(format!(
+                "the index has commit {seq} in another place"
+            )));
+        }
+        let id = record.id();
+        let changes = self.engine.reader.changes(place, &record)?;
+        let mut view = CommitView {
+            seq,
+            commit: id,
+            time: record.time,
+            recorded: record.recorded,
+            author: record.fields.text(Fields::AUTHOR),
+            message: record.fields.text(Fields::MESSAGE),
+            meta: meta_of(&record),
+            changes: Vec::new(),
+            tags: Vec::new(),
+            undo_of: record.fields.number(Fields::UNDO_OF),
+            redo_of: record.fields.number(Fields::REDO_OF),
+        };
+        for (number, mut stored) in (0..).zip(changes) {
+            catalog.fill(&mut stored.change)?;
+            if stored.change.op.makes_version() {
+                view.changes
+                    .push(Version::new(&record, id, number, &stored.change));
+            } else {
+                view.tags.push(stored.change.other);
+            }
+        }
+        Ok(Some(view))
+    }
+
+    pub(super) fn commit_id(&self, catalog: &Catalog<'_>, seq: u64) -> Result<CommitId, Fault> {
+        if seq == 0 {
+            return Ok(crate::commit::identity_hash(self.engine.reader.identity()));
+        }
+        match catalog.commit(seq)? {
+            Some(row) if row.record_len > 0 => Ok(self.engine.reader.commit(row.place())?.id()),
+            _ => Err(gone(format!("no record of commit {seq}"))),
+        }
+    }
+
+    /// The commit that a text names: its number, or a prefix of its id that is unique.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, or more than one.
+    pub fn find_commit(&self, text: &str) -> Result<CommitView> {
+        self.engine.ask(|catalog| {
+            let missing = |message: String| Fault::Error(Error::NotFound(message));
+            let by_number = text.parse::<u64>().ok();
+            let mut found = Vec::new();
+            if let Some(prefix) = HexPrefix::parse(text) {
+                let (low, high) = prefix.key_range();
+                for seq in catalog.commits_by_key(low, high)? {
+                    if let Some(view) = self.commit_view(catalog, seq)?
+                        && prefix.matches(&view.commit)
+                    {
+                        found.push(view);
+                    }
+                }
+            }
+            if found.len() > 1 {
+                return Err(missing(format!("more than one commit starts with {text}")));
+            }
+            if let Some(view) = found.pop() {
+                return Ok(view);
+            }
+            if let Some(seq) = by_number
+                && let Some(view) = self.commit_view(catalog, seq)?
+            {
+                return Ok(view);
+            }
+            Err(missing(format!("no commit {text}")))
+        })
+    }
+
+    /// The numbers of the commits that the log has, newest first.
+    pub(crate) fn commits_downwards(&self) -> Downwards {
+        Downwards {
+            page: Vec::new(),
+            below: u64::MAX,
+        }
+    }
+
+    /// The newest commit that is neither an undo (or a redo) nor undone: what `undo` takes back by default.
+    pub fn undo_target(&self) -> Result<CommitView> {
+        self.walk_back(|view, undone| {
+            view.undo_of.is_none() && view.redo_of.is_none() && !undone.contains(&view.seq)
+        })?
+        .ok_or_else(|| Error::NotFound("there is no commit to undo".to_owned()))
+    }
+
+    /// The newest undo that was not taken back: what `redo` takes back.
+    pub fn redo_target(&self) -> Result<CommitView> {
+        self.walk_back(|view, taken_back| {
+            view.undo_of.is_some() && !taken_back.contains(&view.seq)
+        })?
+        .ok_or_else(|| Error::NotFound("there is no undo to take back".to_owned()))
+    }
+
+    /// The newest commit that `wanted` likes, given the numbers of commits that later ones took back.
+    fn walk_back(
+        &self,
+        wanted: impl Fn(&CommitView, &HashSet<u64>) -> bool,
+    ) -> Result<Option<CommitView>> {
+        self.engine.ask(|catalog| {
+            let mut taken_back = HashSet::new();
+            let mut below = u64::MAX;
+            loop {
+                let rows = catalog.commits_below(below, PAGE)?;
+                let Some(last) = rows.last() else {
+                    return Ok(None);
+                };
+                below = last.seq;
+                for row in rows {
+                    let Some(view) = self.commit_view(catalog, row.seq)? else {
+                        continue;
+                    };
+                    if wanted(&view, &taken_back) {
+                        return Ok(Some(view));
+                    }
+                    // An undo that was itself taken back undoes nothing.
+                    if !taken_back.contains(&view.seq) {
+                        taken_back.extend(view.undo_of);
+                        taken_back.extend(view.redo_of);
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// The numbers of commits, newest first, a page at a time.
+pub(crate) struct Downwards {
+    /// Those that are left of the page, oldest first.
+    page: Vec<u64>,
+    below: u64,
+}
+
+impl Downwards {
+    /// The next one.
+    pub fn next(&mut self, archive: &Archive) -> Result<Option<u64>> {
+        if self.page.is_empty() {
+            let below = self.below;
+            let rows = archive
+                .engine
+                .ask(|catalog| Ok(catalog.commits_below(below, PAGE)?))?;
+            self.below = rows.last().map_or(0, |row| row.seq);
+            self.page = rows.iter().rev().map(|row| row.seq).collect();
+        }
+        Ok(self.page.pop())
     }
 }

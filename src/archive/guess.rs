@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::contents::{Content, Encoded, ObjectAt};
 use super::engine::{Engine, Fault};
-use super::objects::{Content, Encoded, ObjectAt, ObjectReader};
+use super::objects::ObjectReader;
 use super::save::Prepared;
 use super::sources::{SourceGuess, SourcePlan};
 use super::transaction::{Guess, GuessBase, NewObject, Newest, Seen};

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::objects::ObjectAt;
+use super::contents::ObjectAt;
 use crate::id::ObjectId;
 
 /// Objects kept; when there are more, all are forgotten.

@@ -1,14 +1,18 @@
 //! The archive: create, open, save, load, history, resolve, rollback.
 
 mod ahead;
+mod chains;
 mod changes;
 mod commits;
 mod compact;
+mod contents;
 mod create;
 mod edit;
 mod engine;
+mod group;
 mod guess;
 mod history;
+mod load;
 mod lookups;
 mod objects;
 mod patched;
@@ -17,8 +21,11 @@ mod restore;
 mod save;
 mod sources;
 mod stage;
+mod stats;
 mod transaction;
 mod version;
+mod view;
+mod whole;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,17 +35,17 @@ use serde_json::Value;
 
 pub use commits::Commits;
 pub use compact::{CompactOptions, Compacted};
+pub(crate) use contents::{Content, ContentCache, Encoded, ObjectAt};
 pub use edit::Edit;
-pub(crate) use engine::{Engine, Fault, check_writable, mark_of};
+pub(crate) use engine::{Engine, Fault, check_writable};
 pub use history::{History, HistoryQuery};
-pub(crate) use objects::{
-    ChangeCache, Content, ContentCache, Encoded, ObjectAt, ObjectReader, gone,
-};
-pub use query::{Loaded, LoadedDocument};
+pub use load::{Loaded, LoadedDocument};
+pub(crate) use objects::{ChangeCache, ObjectReader, gone};
 pub use restore::{Restored, Rollback, Undo};
 pub use save::{Batch, Document, Save};
 pub(crate) use sources::LayoutCache;
 pub use version::{Change, CommitView, Head, Match, Note, Stats, Status, Tag, Version};
+pub(crate) use view::mark_of;
 
 use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};

@@ -51,7 +51,7 @@ impl Document {
     }
 
     /// A document without bytes of its own whose canonical form the caller has made itself, with `NaN` rejected.
-    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    #[cfg(feature = "cli")]
     pub(crate) fn canonical(bytes: impl Into<Vec<u8>>) -> Document {
         Document {
             canonical: true,

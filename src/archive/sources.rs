@@ -6,8 +6,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::contents::{ContentCache, ObjectAt};
 use super::engine::Fault;
-use super::objects::{ContentCache, ObjectAt, ObjectReader, doubt, gone};
+use super::objects::{ObjectReader, doubt, gone};
 use super::transaction::{NewObject, Newest};
 use crate::commit::{Content, LayoutAt, SourceForm};
 use crate::error::Error;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::contents::{Content, Encoded, ObjectAt};
 use super::engine::Fault;
-use super::objects::{Content, Encoded, ObjectAt};
 use super::sources::{NewSource, SourcePlan, StoredAt};
 use super::transaction::{Draft, Guess, GuessBase, NewObject, Newest, Staged, Transaction};
 use super::version::Note;
@@ -266,11 +266,7 @@ impl Transaction<'_> {
         base: Option<ObjectAt>,
         new_ids: &mut HashMap<ObjectId, u64>,
     ) -> Result<u64, Fault> {
-        let reading = self.engine.reading();
-        let guess = object
-            .guess
-            .as_ref()
-            .filter(|guess| guess.reading == reading);
+        let guess = object.guess_of(self.engine.reading());
         // What the log has but cannot give back is stored again.
         let known = new_ids.contains_key(&object.id)
             || self.with(|objects| {
@@ -298,11 +294,7 @@ impl Transaction<'_> {
         base: Option<ObjectAt>,
         new_ids: &mut HashMap<ObjectId, u64>,
     ) -> Result<u64, Fault> {
-        let reading = self.engine.reading();
-        let guess = object
-            .guess
-            .as_ref()
-            .filter(|guess| guess.reading == reading);
+        let guess = object.guess_of(self.engine.reading());
         let encoded = match guess {
             Some(Guess {
                 on: GuessBase::Before(at),

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::json::{Object, array};
 use super::text::{count, short, visible};
-use super::verify::{print_findings, report_json};
+use super::verify::{print_findings, report_json, versions_json};
 use super::{DONE, FOUND, progress};
 use crate::log::format::ARCHIVE_FOLDER;
 use crate::repair::{RepairOptions, Repaired, Step, repair};
@@ -90,14 +90,9 @@ fn json(repaired: &Repaired) -> String {
             .optional_text("kept", step.kept.as_deref());
         object.finish()
     };
-    let versions = repaired.lost_versions().map(|(path, version)| {
-        let mut object = Object::new();
-        object.text("path", path).number("version", *version);
-        object.finish()
-    });
     let mut lost = Object::new();
     lost.number("commits", repaired.lost_commits())
-        .raw("versions", &array(versions));
+        .raw("versions", &versions_json(repaired.lost_versions()));
     let mut document = Object::new();
     document
         .raw("steps", &array(repaired.steps.iter().map(step)))

@@ -102,13 +102,8 @@ fn loss_text(loss: &Loss) -> String {
         Some((first, last)) => text.push_str(&format!("commits {first} to {last}")),
         None => text.push_str("no commit"),
     }
-    let revs: Vec<String> = loss
-        .versions
-        .iter()
-        .map(|(path, version)| format!("{path}@{version}"))
-        .collect();
-    if !revs.is_empty() {
-        text.push_str(&format!("; {}", revs.join(", ")));
+    if !loss.versions.is_empty() {
+        text.push_str(&format!("; {}", revs(&loss.versions)));
     }
     text
 }
@@ -124,48 +119,45 @@ fn finding_text(finding: &Finding) -> String {
     }
     text.push_str(&finding.message);
     if !finding.affects.is_empty() {
-        let revs: Vec<String> = finding
-            .affects
-            .iter()
-            .map(|(path, version)| format!("{path}@{version}"))
-            .collect();
-        text.push_str(&format!("; affects {}", revs.join(", ")));
+        text.push_str(&format!("; affects {}", revs(&finding.affects)));
     }
     text
 }
 
+fn revs(versions: &[(String, u64)]) -> String {
+    let revs: Vec<String> = versions
+        .iter()
+        .map(|(path, version)| format!("{path}@{version}"))
+        .collect();
+    revs.join(", ")
+}
+
+pub(super) fn versions_json<'a>(versions: impl IntoIterator<Item = &'a (String, u64)>) -> String {
+    array(versions.into_iter().map(|(path, version)| {
+        let mut object = Object::new();
+        object.text("path", path).number("version", *version);
+        object.finish()
+    }))
+}
+
 pub(super) fn report_json(report: &Report) -> String {
     let findings = report.findings.iter().map(|finding| {
-        let affects = finding.affects.iter().map(|(path, version)| {
-            let mut version_object = Object::new();
-            version_object
-                .text("path", path)
-                .number("version", *version);
-            version_object.finish()
-        });
         let mut object = Object::new();
         object
             .text("kind", &finding.kind.to_string())
             .optional_text("segment", finding.segment.as_deref())
             .optional_number("offset", finding.offset)
             .text("message", &finding.message)
-            .raw("affects", &array(affects));
+            .raw("affects", &versions_json(&finding.affects));
         object.finish()
     });
     let losses = report.losses.iter().map(|loss| {
-        let versions = loss.versions.iter().map(|(path, version)| {
-            let mut version_object = Object::new();
-            version_object
-                .text("path", path)
-                .number("version", *version);
-            version_object.finish()
-        });
         let mut object = Object::new();
         object
             .text("noted", &format_utc(loss.noted))
             .optional_number("first_commit", loss.commits.map(|(first, _)| first))
             .optional_number("last_commit", loss.commits.map(|(_, last)| last))
-            .raw("versions", &array(versions));
+            .raw("versions", &versions_json(&loss.versions));
         object.finish()
     });
     let mut document = Object::new();

@@ -6,6 +6,7 @@
 
 mod asked;
 mod newest;
+mod queries;
 mod recent;
 mod rows;
 mod schema;

@@ -1,5 +1,6 @@
 //! What the tests of the storage engine share: a storage that counts, fails and waits, copies of an archive's files,
 //! and all that an archive answers as text that can be compared.
+// Each test binary has a copy of its own and uses a part of it.
 #![allow(dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backstory::storage::{FileIdentity, MemoryStorage, Storage, StorageFile, StorageLock};
-use backstory::{Archive, Change, Document, HistoryQuery, Result, Spec};
+use backstory::{Archive, Change, CommitId, Document, HistoryQuery, Result, Spec};
 
 /// The kinds of storage call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -354,4 +355,44 @@ pub fn answers(archive: &Archive) -> Vec<String> {
 pub fn header_len(segment: &[u8]) -> usize {
     let len = usize::from(segment[1] & 0x7f) | usize::from(segment[2]) << 7;
     3 + len + 8
+}
+
+/// The sources of all versions that load, by path and version.
+pub fn documents_of(archive: &Archive) -> BTreeMap<(String, u64), Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for version in archive.history(HistoryQuery::default()).unwrap() {
+        let version = version.unwrap();
+        if let Ok(loaded) = archive.load(&version) {
+            found.insert((version.path.clone(), version.version), loaded.source());
+        }
+    }
+    found
+}
+
+/// The ids of all commits that are there, by number.
+pub fn commits_of(archive: &Archive) -> BTreeMap<u64, CommitId> {
+    (1..=archive.head().unwrap().seq)
+        .filter_map(|seq| Some((seq, archive.find_commit(&seq.to_string()).ok()?.commit)))
+        .collect()
+}
+
+/// The records of a segment, its header included: type, where the body begins, and where the record ends.
+pub fn records(segment: &[u8]) -> Vec<(u8, usize, usize)> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < segment.len() {
+        let kind = segment[at];
+        let marker = if matches!(kind, 4..=7) { 4 } else { 0 };
+        let (mut len, mut shift, mut front) = (0usize, 0, at + 1 + marker);
+        loop {
+            let byte = segment[front];
+            len |= usize::from(byte & 0x7f) << shift;
+            (shift, front) = (shift + 7, front + 1);
+            if byte < 0x80 {
+                break;
+            }
+        }
+        at = front + len + if kind == 2 { 4 } else { 8 };
+        found.push((kind, front, at));
+    }
+    found
 }

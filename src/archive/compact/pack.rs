@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::objects::{ContentCache, ObjectAt, ObjectReader};
+use super::super::contents::{ContentCache, ObjectAt};
+use super::super::objects::ObjectReader;
 use super::super::{Archive, Fault};
 use super::chains::{ChainPacker, SMALL};
 use super::{CompactOptions, NewSegment};
