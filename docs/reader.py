@@ -208,6 +208,9 @@ class Archive:
         segments = manifest["segments"]
         if manifest.get("required"):
             raise Unsupported(f"the archive needs {manifest['required']}, which this reader lacks")
+        numbers, firsts = ([segment[name] for segment in segments] for name in ("number", "first_seq"))
+        if len(set(numbers)) < len(numbers) or firsts != sorted(set(firsts)):
+            raise Wrong("log/MANIFEST names a segment twice, or out of order")
         for segment, following in zip(segments, [*segments[1:], None]):
             name = f"{segment['number']:08}.seg"
             file = self.folder / "log" / name

@@ -8,7 +8,7 @@ use backstory::diff::json::write_json;
 use backstory::diff::patch::write_patch;
 use backstory::diff::text::{TextOptions, write_text};
 use backstory::diff::value::{Kind, Value};
-use backstory::diff::{ChangeKind, Diff, diff, number_difference, percent_difference};
+use backstory::diff::{Change, ChangeKind, Diff, diff, number_difference, percent_difference};
 use backstory::path::check_path;
 use backstory::pointer::{Pointer, find};
 use backstory::revision::{Revision, Spec, check_tag_name};
@@ -103,15 +103,36 @@ fn rebuild(old: &str, diff: &Diff) -> String {
             *place = Doc::read(new);
         }
     }
-    for change in diff.changes.iter().rev() {
-        if let ChangeKind::Removed { old } = &change.kind {
-            assert_eq!(doc.remove(&change.pointer).canonical(), **old);
+    let depth = |pointer: &Pointer| pointer.tokens().count();
+    // The deepest first; of one array the last first.
+    let mut outgoing: Vec<(&Pointer, &Change)> = Vec::new();
+    for change in &diff.changes {
+        if let ChangeKind::Removed { .. } | ChangeKind::Moved { .. } = &change.kind {
+            outgoing.push((change.old_pointer().unwrap(), change));
+        }
+    }
+    let number = |pointer: &Pointer| {
+        let mut parent = pointer.clone();
+        let last = parent.pop().and_then(|token| token.parse::<usize>().ok());
+        (depth(pointer), parent, last)
+    };
+    outgoing.sort_by_key(|(pointer, _)| std::cmp::Reverse(number(pointer)));
+    let mut incoming: Vec<(&Pointer, Doc)> = Vec::new();
+    for (pointer, change) in outgoing {
+        let gone = doc.remove(pointer);
+        match &change.kind {
+            ChangeKind::Removed { old } => assert_eq!(gone.canonical(), **old),
+            _ => incoming.push((&change.pointer, gone)),
         }
     }
     for change in &diff.changes {
         if let ChangeKind::Added { new } = &change.kind {
-            doc.insert(&change.pointer, Doc::read(new));
+            incoming.push((&change.pointer, Doc::read(new)));
         }
+    }
+    incoming.sort_by_key(|(pointer, _)| number(pointer));
+    for (pointer, value) in incoming {
+        doc.insert(pointer, value);
     }
     doc.canonical()
 }
@@ -137,6 +158,13 @@ fn apply_patch(old: &str, patch: &[u8]) -> String {
             "replace" => *doc.at(&path) = field("value").unwrap(),
             "remove" => drop(doc.remove(&path)),
             "add" => doc.insert(&path, field("value").unwrap()),
+            "move" => {
+                let Some(Doc::Text(from)) = field("from") else {
+                    panic!("a move has a `from`");
+                };
+                let value = doc.remove(&Pointer::parse(&from).unwrap());
+                doc.insert(&path, value);
+            }
             _ => panic!("unknown operation {op}"),
         }
     }
@@ -161,6 +189,10 @@ fn check(old: &str, new: &str) -> Diff {
             }
             ChangeKind::Removed { old: value } => {
                 assert_eq!(at(old, &change.pointer).as_deref(), Some(&**value));
+            }
+            ChangeKind::Moved { new: value } => {
+                assert_eq!(at(new, &change.pointer).as_deref(), Some(&**value));
+                assert!(at(old, change.old_pointer().unwrap()).is_some());
             }
             ChangeKind::Changed { old: from, new: to } => {
                 assert_ne!(from, to);
@@ -217,7 +249,11 @@ fn doc() -> impl Strategy<Value = Doc> {
 fn edit(doc: &mut Doc, choices: &mut dyn Iterator<Item = usize>, value: &Doc) {
     let mut next = |below: usize| choices.next().unwrap_or(0) % below.max(1);
     match doc {
-        Doc::List(items) => match next(4) {
+        Doc::List(items) => match next(5) {
+            4 if items.len() > 1 => {
+                let item = items.remove(next(items.len()));
+                items.insert(next(items.len() + 1), item);
+            }
             0 => items.insert(next(items.len() + 1), value.clone()),
             1 if !items.is_empty() => drop(items.remove(next(items.len()))),
             _ if !items.is_empty() => {
@@ -258,6 +294,29 @@ proptest! {
             edit(&mut new, &mut choices.iter().copied(), value);
         }
         check(&old.canonical(), &new.canonical());
+    }
+
+    #[test]
+    fn the_new_array_is_rebuilt_after_any_shuffle(
+        old in prop::collection::vec((0..30_u8, 0..3_u8), 0..20),
+        new in prop::collection::vec((0..30_u8, 0..3_u8), 0..20),
+        key in prop::sample::select(vec!["id", "n"]),
+        inner in any::<bool>(),
+    ) {
+        // Some are on both sides, in any order, with or without a key; lists inside change too.
+        let text = |rows: &[(u8, u8)]| {
+            let mut seen = std::collections::HashSet::new();
+            let row = |&(n, v): &(u8, u8)| match inner {
+                true => {
+                    let list: Vec<String> = (0..v).rev().map(|i| (i * n % 5).to_string()).collect();
+                    format!(r#"{{"{key}":{n},"v":[{}]}}"#, list.join(","))
+                }
+                false => n.to_string(),
+            };
+            let rows = rows.iter().filter(|(n, _)| seen.insert(*n)).map(row);
+            format!("[{}]", rows.collect::<Vec<_>>().join(","))
+        };
+        check(&text(&old), &text(&new));
     }
 
     #[test]

@@ -273,6 +273,47 @@ fn an_answer_of_whatever_kind_can_be_loaded_and_stands() {
     }
 }
 
+/// A version whose layout is lost cannot be loaded as it was written, though its document can.
+#[test]
+fn unchanged_is_not_said_where_the_source_cannot_be_written() {
+    let storage = Arc::new(MemoryStorage::new());
+    let archive = Archive::create_on(storage.clone()).unwrap();
+    let name = "log/00000001.seg";
+    save(&archive, "a.json", &text(1));
+    let end = files_of(&storage)[name].len();
+    // Damage in the last batch would be a torn tail.
+    save(&archive, "plain", "[1]");
+    save(&archive, "plain", "[2]");
+    let files = files_of(&storage);
+    let mut hits = 0;
+    for at in support::header_len(&files[name])..end {
+        let mut damaged = files.clone();
+        damaged.get_mut(name).unwrap()[at] ^= 1;
+        for ignore_format in [false, true] {
+            let archive = Archive::open_on(storage_of(&damaged)).unwrap();
+            let is_lost = match archive.resolve("a.json", &Spec::Number(1)) {
+                Ok(version) => archive.load(&version).is_err(),
+                Err(_) => continue,
+            };
+            let mut again = archive.save();
+            let document = match ignore_format {
+                true => Document::source(format!("\n{}", text(1))),
+                false => Document::value(text(1)),
+            };
+            again.add("a.json", document).unwrap();
+            again.ignore_format(ignore_format);
+            let saved = again.commit().unwrap().remove(0);
+            let version = archive
+                .resolve("a.json", &Spec::Number(saved.version))
+                .unwrap();
+            archive.load(&version).unwrap();
+            assert_eq!(is_lost, saved.status != Status::Unchanged, "byte {at}");
+            hits += u32::from(is_lost);
+        }
+    }
+    assert!(hits > 0, "the layout was never hit");
+}
+
 /// Thousands of sources whose layout is lost: what is tried for one is not read anew for the next.
 #[test]
 fn many_sources_without_their_layout() {

@@ -247,12 +247,14 @@ impl Prepared {
             Written::Own(source) => transaction.has_source(&content, source, &self.object)?,
             written => content.source == written.form(),
         };
-        // Of a version that is damaged this is the only copy.
-        Ok(same
-            && match newest {
-                Some(newest) => transaction.loads(newest, self.seen.as_ref())?,
-                None => false,
-            })
+        let Some(newest) = newest.filter(|_| same) else {
+            return Ok(false);
+        };
+        // Of a version that is damaged this is the only copy. A source that was compared has been written by its layout.
+        match (&self.source, ignore_format) {
+            (Written::Own(_), false) => transaction.loads(newest, self.seen.as_ref()),
+            _ => transaction.is_whole(newest),
+        }
     }
 }
 

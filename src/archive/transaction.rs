@@ -211,6 +211,11 @@ impl Transaction<'_> {
         })
     }
 
+    /// Can this version be loaded, byte for byte?
+    pub fn is_whole(&self, version: &Newest) -> Result<bool, Fault> {
+        no_where_doubtful(self.check_whole(version).map(|()| true))
+    }
+
     /// Are these the same document in the same bytes? Where the archive cannot tell, the answer is no.
     pub fn same_content(
         &self,

@@ -1,7 +1,7 @@
 //! A document's tree with, at each leaf, the version that brought its value. Pure: it takes canonical bytes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::slice;
 
 use super::Leaf;
@@ -204,11 +204,12 @@ fn grow(text: &str, origin: usize) -> Option<Node> {
 /// A place by its depth: it is right as long as nothing above it has moved.
 type Deep = (usize, Pointer);
 
-/// Makes the old tree the new one. Changed values and removals are found by their places in the old document,
-/// additions by those in the new one. `None` where a pointer leads nowhere.
+/// Makes the old tree the new one. What was changed, removed or moved is found by its place in the old document, what
+/// comes in by that in the new one. `None` where a pointer leads nowhere.
 fn apply(root: &mut Node, diff: &Diff, origin: usize) -> Option<()> {
-    let mut shrunk: BTreeSet<Deep> = BTreeSet::new();
-    let mut added = Vec::new();
+    // Arrays that lose elements, each with those that move: old and new place.
+    let mut shrunk: BTreeMap<Deep, Vec<(usize, &Pointer)>> = BTreeMap::new();
+    let mut incoming = Vec::new();
     for change in &diff.changes {
         match &change.kind {
             ChangeKind::Changed { new, .. } => {
@@ -224,30 +225,44 @@ fn apply(root: &mut Node, diff: &Diff, origin: usize) -> Option<()> {
                     Node::Array(nodes, since) => {
                         *nodes.get_mut(token.parse::<usize>().ok()?)? = Node::Gone;
                         *since = origin;
-                        shrunk.insert(parent);
+                        shrunk.entry(parent).or_default();
                     }
                     Node::Leaf(_) | Node::Gone => return None,
                 }
             }
-            ChangeKind::Added { new } => added.push((split(&change.pointer)?, new)),
+            ChangeKind::Moved { .. } => {
+                let (parent, token) = split(change.old_pointer()?)?;
+                let from = token.parse().ok()?;
+                shrunk
+                    .entry(parent)
+                    .or_default()
+                    .push((from, &change.pointer));
+            }
+            ChangeKind::Added { new } => {
+                incoming.push((split(&change.pointer)?, grow(new, origin)?));
+            }
         }
     }
     // Inner arrays first: then the places of the outer ones are still those of the old document.
-    for (_, place) in shrunk.iter().rev() {
-        if let Node::Array(nodes, _) = find(root, place)? {
-            nodes.retain(|node| !matches!(node, Node::Gone));
+    for ((_, place), moved) in shrunk.iter().rev() {
+        let Node::Array(nodes, _) = find(root, place)? else {
+            return None;
+        };
+        for (from, to) in moved {
+            let node = std::mem::replace(nodes.get_mut(*from)?, Node::Gone);
+            incoming.push((split(to)?, node));
         }
+        nodes.retain(|node| !matches!(node, Node::Gone));
     }
-    // Outer ones first, and all that is added to one array at once: one by one, each would shift all behind it.
-    added.sort_by_key(|((parent, _), _)| parent.0);
+    // Outer ones first, and all that comes into one array at once: one by one, each would shift all behind it.
+    incoming.sort_by_key(|((parent, _), _)| parent.0);
     let mut waiting: BTreeMap<Deep, Vec<(usize, Node)>> = BTreeMap::new();
     let mut level = 0;
-    for ((parent, token), new) in added {
+    for ((parent, token), node) in incoming {
         if parent.0 > level {
             level = parent.0;
             insert(root, &mut waiting)?;
         }
-        let node = grow(new, origin)?;
         match find(root, &parent.1)? {
             Node::Object(nodes, _) => drop(nodes.insert(token.into(), node)),
             Node::Array(..) => {
@@ -260,9 +275,10 @@ fn apply(root: &mut Node, diff: &Diff, origin: usize) -> Option<()> {
     insert(root, &mut waiting)
 }
 
-/// Puts elements where they belong in arrays; those of one array rise.
+/// Puts elements where they belong in arrays.
 fn insert(root: &mut Node, waiting: &mut BTreeMap<Deep, Vec<(usize, Node)>>) -> Option<()> {
-    for ((_, place), added) in std::mem::take(waiting) {
+    for ((_, place), mut added) in std::mem::take(waiting) {
+        added.sort_by_key(|(at, _)| *at);
         let Node::Array(nodes, _) = find(root, &place)? else {
             return None;
         };
@@ -354,6 +370,14 @@ mod tests {
                     r#"[{"id":0,"v":1},{"id":1,"v":1},{"id":2,"v":9}]"#,
                 ],
                 "/0/id=0@2 /0/v=1@2 /1/id=1@1 /1/v=1@1 /2/id=2@1 /2/v=9@2",
+            ),
+            // What moves keeps its versions, and has a new one where it changed on the way.
+            (
+                &[
+                    r#"[{"id":"a","l":[1]},{"id":"b","l":[1,2]},{"id":"c","l":[]}]"#,
+                    r#"[{"id":"c","l":[]},{"id":"b","l":[2,1]},{"id":"a","l":[1,3]}]"#,
+                ],
+                "/0/id=\"c\"@1 /0/l=[]@1 /1/id=\"b\"@1 /1/l/0=2@1 /1/l/1=1@1 /2/id=\"a\"@1 /2/l/0=1@1 /2/l/1=3@2",
             ),
             // Outer and inner arrays change at once.
             (

@@ -6,18 +6,20 @@ use clap::{ValueEnum, ValueHint};
 
 use super::arguments::Nan;
 use super::context::Context;
+use super::diff_args::DiffArgs;
 use super::failure::Failure;
 use super::load::not_found;
-use super::text::{count, quote};
+use super::text::{count, quote, visible};
+use crate::archive::Version;
 use crate::canon::{NanMode, canonicalize_with};
 use crate::diff::json::write_json;
 use crate::diff::merge::write_merge_patch;
 use crate::diff::patch::write_patch;
-use crate::diff::text::{TextOptions, write_text};
-use crate::diff::{Compared, DiffError, DiffOptions, Pattern, Tolerance, compare};
+use crate::diff::text::{TextOptions, write_text, write_text_around};
+use crate::diff::{Compared, DiffError, DiffOptions, Surroundings, compare};
 use crate::error::Error;
 use crate::storage::files;
-use crate::workspace::Workspace;
+use crate::workspace::{State, Workspace};
 
 /// Show what differs between two versions, or a version and the file on disk
 ///
@@ -30,6 +32,7 @@ use crate::workspace::Workspace;
   backstory diff metrics.json@2026-11-01 metrics.json --format json
   backstory diff runs/1.json runs/2.json --ignore '/started' --rel-tolerance 1e-6
   backstory diff hosts.json@1 @2 --key /hosts=name --format patch
+  backstory diff config.json@-1 @latest -C 2
   backstory diff --no-index old.json new.json")]
 pub(super) struct Args {
     /// Which versions; with --no-index, two plain files
@@ -38,18 +41,20 @@ pub(super) struct Args {
     /// text for people; json, patch (RFC 6902) or merge (RFC 7396) for programs
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
-    /// Leave out what is at this JSON Pointer; * stands for any member or element; may be repeated
-    #[arg(long, value_name = "PTR", value_parser = pattern)]
-    ignore: Vec<Pattern>,
-    /// Numbers that differ by at most this are the same; PTR=X for those at and below a pointer; may be repeated
-    #[arg(long, value_name = "[PTR=]X", value_parser = tolerance)]
-    tolerance: Vec<(Option<Pattern>, f64)>,
-    /// The same, as a share of the larger number: 0.01 is one percent
-    #[arg(long, value_name = "[PTR=]X", value_parser = tolerance)]
-    rel_tolerance: Vec<(Option<Pattern>, f64)>,
-    /// The member that tells the objects of an array apart, as in /hosts=name; may be repeated
-    #[arg(long, value_name = "PTR=NAME", value_parser = key)]
-    key: Vec<(Pattern, String)>,
+    #[command(flatten)]
+    what: DiffArgs,
+    /// Set aside the diff profile that is kept for the path: see `backstory profile`
+    #[arg(long)]
+    exact: bool,
+    /// Show up to N values that stayed on each side of a change
+    #[arg(
+        long,
+        short = 'C',
+        value_name = "N",
+        default_value_t = 0,
+        conflicts_with = "stat"
+    )]
+    context: usize,
     /// Only how many values were changed, added and removed
     #[arg(long)]
     stat: bool,
@@ -73,52 +78,6 @@ enum Format {
     Merge,
 }
 
-fn pattern(text: &str) -> Result<Pattern, String> {
-    Pattern::parse(text).map_err(|error| error.to_string())
-}
-
-/// `0.1`, or `/metrics=0.1`.
-fn tolerance(text: &str) -> Result<(Option<Pattern>, f64), String> {
-    let (at, number) = match text.rsplit_once('=') {
-        Some((at, number)) => (Some(pattern(at)?), number),
-        None => (None, text),
-    };
-    let number: f64 = number
-        .parse()
-        .map_err(|_| "a number is expected, or a JSON Pointer, = and a number".to_owned())?;
-    match number.is_finite() && number >= 0.0 {
-        true => Ok((at, number)),
-        false => Err("a tolerance is 0 or more".to_owned()),
-    }
-}
-
-fn key(text: &str) -> Result<(Pattern, String), String> {
-    let (at, name) = text
-        .rsplit_once('=')
-        .ok_or("a JSON Pointer, = and the name of a member are expected")?;
-    Ok((pattern(at)?, name.to_owned()))
-}
-
-impl Args {
-    fn options(&self) -> DiffOptions {
-        let absolute = self.tolerance.iter().map(|(at, most)| Tolerance {
-            at: at.clone(),
-            absolute: *most,
-            relative: 0.0,
-        });
-        let relative = self.rel_tolerance.iter().map(|(at, most)| Tolerance {
-            at: at.clone(),
-            absolute: 0.0,
-            relative: *most,
-        });
-        DiffOptions {
-            ignore: self.ignore.clone(),
-            tolerances: absolute.chain(relative).collect(),
-            keys: self.key.clone(),
-        }
-    }
-}
-
 /// One side: what it is called, and its canonical form.
 struct Side {
     label: String,
@@ -126,17 +85,27 @@ struct Side {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
-    let (old, new) = if args.no_index {
-        plain(args, context)?
-    } else {
-        archived(args, context)?
+    let (old, new, profile) = match args.no_index {
+        true => {
+            let (old, new) = plain(args, context)?;
+            (old, new, DiffOptions::default())
+        }
+        false => archived(args, context)?,
     };
-    let options = args.options();
+    let own = args.what.options();
     let for_programs = matches!(args.format, Format::Patch | Format::Merge);
-    if for_programs && !(options.ignore.is_empty() && options.tolerances.is_empty()) {
+    if for_programs && !(own.ignore.is_empty() && own.tolerances.is_empty()) {
         return Err(Failure::usage(
             "a patch says everything that changed: it goes with --key, but not with --ignore or a tolerance",
         ));
+    }
+    let mut options = own;
+    if !args.exact {
+        options.extend(profile);
+    }
+    if for_programs {
+        options.ignore.clear();
+        options.tolerances.clear();
     }
     let cannot = |error: &dyn std::fmt::Display| {
         Failure::from(Error::invalid(format!(
@@ -157,7 +126,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         patch.push(b'\n');
         context.out.bytes(&patch);
     } else {
-        print(&compared, &old, &new, args, context);
+        print(&compared, &options, [&old, &new], args, context)?;
     }
     Ok(if compared.diff.is_empty() {
         super::DONE
@@ -166,52 +135,76 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     })
 }
 
-fn print(compared: &Compared, old: &Side, new: &Side, args: &Args, context: &mut Context) {
+fn print(
+    compared: &Compared,
+    options: &DiffOptions,
+    [old, new]: [&Side; 2],
+    args: &Args,
+    context: &mut Context,
+) -> Result<(), Failure> {
     let changes = &compared.diff;
     if args.format == Format::Patch {
         let mut patch = Vec::new();
         write_patch(changes, &mut patch);
         patch.push(b'\n');
         context.out.bytes(&patch);
-        return;
+        return Ok(());
     }
     if args.format == Format::Json || context.json() {
         let mut document = Vec::new();
         write_json(changes, Some(&old.label), Some(&new.label), &mut document);
-        if !args.options().is_default() {
+        if !options.is_default() {
             document.pop();
             document.extend_from_slice(format!(",\"hidden\":{}}}", compared.hidden).as_bytes());
         }
         document.push(b'\n');
         context.out.bytes(&document);
-        return;
+        return Ok(());
     }
     if compared.hidden > 0 {
-        context.notice(&format!(
-            "note: {} left out by --ignore or a tolerance",
-            count(compared.hidden as u64, "difference")
-        ));
+        let hidden = count(compared.hidden as u64, "difference");
+        let by = match *options == args.what.options() {
+            true => "--ignore or a tolerance",
+            false => "the diff profile of this path; --exact shows everything",
+        };
+        context.notice(&format!("note: {hidden} left out by {by}"));
     }
     if args.stat {
         let summary = changes.summary();
-        context.out.line(&format!(
+        let mut line = format!(
             "{} changed, {} added, {} removed",
             summary.changed, summary.added, summary.removed
-        ));
+        );
+        if summary.moved > 0 {
+            line.push_str(&format!(", {} moved", summary.moved));
+        }
+        context.out.line(&line);
     } else if !changes.is_empty() {
-        let options = TextOptions {
+        let shown = TextOptions {
             color: context.out.color(),
             ..TextOptions::default()
         };
         let mut text = String::new();
-        write_text(changes, &options, &mut text);
+        match args.context {
+            0 => write_text(changes, &shown, &mut text),
+            most => {
+                let cannot =
+                    |error| Error::invalid(format!("these documents cannot be compared: {error}"));
+                let old = options.masked(&old.canonical).map_err(cannot)?;
+                let new = options.masked(&new.canonical).map_err(cannot)?;
+                let around = Surroundings::new(&old, &new).map_err(cannot)?;
+                write_text_around(changes, &around, most, &shown, &mut text);
+            }
+        }
         context.out.bytes(text.as_bytes());
     } else {
         context.say("no difference");
     }
+    Ok(())
 }
 
-fn archived(args: &Args, context: &mut Context) -> Result<(Side, Side), Failure> {
+/// The two sides, and how paths like the second are compared.
+fn archived(args: &Args, context: &mut Context) -> Result<(Side, Side, DiffOptions), Failure> {
     let starts: Vec<&String> = args
         .revs
         .iter()
@@ -233,21 +226,53 @@ fn archived(args: &Args, context: &mut Context) -> Result<(Side, Side), Failure>
     let new = match args.revs.get(1) {
         Some(rev) => {
             let target = workspace.target(rev, Some(&first.path))?;
-            let version = workspace
+            let other = workspace
                 .resolve(&target)
                 .map_err(|error| not_found(error, rev))?;
             let loaded = workspace
                 .archive()
-                .load_document(&version)
+                .load_document(&other)
                 .map_err(|error| not_found(error, rev))?;
+            if other.path != version.path {
+                tell_of_files(&workspace, [&version, &other], context)?;
+            }
             Side {
-                label: version.rev(),
+                label: other.rev(),
                 canonical: loaded.canonical().to_vec(),
             }
         }
         None => on_disk(&workspace, &version.path, version.nan)?,
     };
-    Ok((old, new))
+    let path = args.revs.get(1).map_or(version.path.as_str(), |_| {
+        new.label
+            .rsplit_once('@')
+            .map_or(new.label.as_str(), |(path, _)| path)
+    });
+    let profile = workspace.archive().diff_options(path)?;
+    Ok((old, new, profile))
+}
+
+/// Who names two paths may think of the files: says where one is no longer what is compared.
+fn tell_of_files(
+    workspace: &Workspace,
+    versions: [&Version; 2],
+    context: &Context,
+) -> Result<(), Failure> {
+    for version in versions {
+        for file in workspace.status(&version.path).unwrap_or_default() {
+            if file.path == version.path
+                && file.version == version.version
+                && matches!(file.state, State::Modified | State::Invalid)
+            {
+                context.notice(&format!(
+                    "note: the file {} is not what is compared: it was changed since {}",
+                    visible(&file.path),
+                    visible(&version.rev())
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn on_disk(workspace: &Workspace, path: &str, nan: bool) -> Result<Side, Failure> {

@@ -177,6 +177,7 @@ impl Told {
                 ChangeKind::Added { new } => values.raw("new", new),
                 ChangeKind::Removed { old } => values.raw("old", old),
                 ChangeKind::Changed { old, new } => values.raw("old", old).raw("new", new),
+                ChangeKind::Moved { .. } => &mut values,
             };
             line.raw("change", &values.finish());
         }
@@ -189,7 +190,8 @@ impl Told {
             counts
                 .number("added", summary.added as u64)
                 .number("removed", summary.removed as u64)
-                .number("changed", summary.changed as u64);
+                .number("changed", summary.changed as u64)
+                .number("moved", summary.moved as u64);
             line.raw("stat", &counts.finish());
         }
         if args.patch {

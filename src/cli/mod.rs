@@ -11,6 +11,7 @@ mod completions;
 mod context;
 mod delete;
 mod diff;
+mod diff_args;
 mod environment;
 mod failure;
 mod find;
@@ -26,6 +27,7 @@ mod ls;
 mod merge_file;
 mod mv;
 mod output;
+mod profile;
 mod progress;
 mod redo;
 mod reindex;
@@ -95,6 +97,7 @@ enum Command {
     Log(log::Args),
     Series(series::Args),
     Diff(diff::Args),
+    Profile(profile::Args),
     Blame(blame::Args),
     Apply(apply::Args),
     MergeFile(merge_file::Args),
@@ -186,8 +189,8 @@ fn command_alone(name: &str) -> Option<clap::Command> {
         };
     }
     Some(commands!(
-        init save load log series diff blame apply rollback undo redo status identify find sql ls mv
-        delete undelete tag stats head verify canon hash reindex compact repair completions
+        init save load log series diff profile blame apply rollback undo redo status identify find sql
+        ls mv delete undelete tag stats head verify canon hash reindex compact repair completions
     ))
 }
 
@@ -215,6 +218,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Log(args) => log::run(args, context),
         Command::Series(args) => series::run(args, context),
         Command::Diff(args) => diff::run(args, context),
+        Command::Profile(args) => profile::run(args, context),
         Command::Blame(args) => blame::run(args, context),
         Command::Apply(args) => apply::run(args, context),
         Command::MergeFile(args) => merge_file::run(args, context),

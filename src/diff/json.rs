@@ -12,14 +12,15 @@ use crate::escape::write_string;
 ///   {"op":"changed","path":"/accuracy","old":0.91,"new":0.925,"difference":0.015,"percent":1.648},
 ///   {"op":"changed","path":"/runs/4/loss","old_path":"/runs/5/loss","old":null,"new":1},
 ///   {"op":"added","path":"/runs/9","new":{"id":7}},
+///   {"op":"moved","path":"/hosts/0","old_path":"/hosts/3","new":{"name":"b"}},
 ///   {"op":"removed","path":"/runs/2","old":{"id":3}}],
-///  "summary":{"added":1,"removed":1,"changed":2}}
+///  "summary":{"added":1,"removed":1,"changed":2,"moved":1}}
 /// ```
 ///
 /// `old` and `new` at the top are the labels, or `null`. `path` is a JSON Pointer, in the old
 /// document for `removed` and in the new document for `added` and `changed`; `old_path` is there
 /// where a changed value stood elsewhere in the old document, because elements in front of it were
-/// added or removed (see [`Change`]). Values are canonical, so numbers may have more digits than a
+/// added, removed or moved, and where an element that `moved` past others stood (see [`Change`]). Values are canonical, so numbers may have more digits than a
 /// double holds. `difference` (exact) and `percent` (of the magnitude of the old number, rounded)
 /// are there between two numbers where they can be given: see
 /// [`number_difference`] and
@@ -39,8 +40,8 @@ pub fn write_json(
     write_changes(diff, out);
     let summary = diff.summary();
     let text = format!(
-        "],\"summary\":{{\"added\":{},\"removed\":{},\"changed\":{}}}}}",
-        summary.added, summary.removed, summary.changed
+        "],\"summary\":{{\"added\":{},\"removed\":{},\"changed\":{},\"moved\":{}}}}}",
+        summary.added, summary.removed, summary.changed, summary.moved
     );
     out.extend_from_slice(text.as_bytes());
 }
@@ -67,6 +68,7 @@ fn write_change(change: &Change, out: &mut Vec<u8>) {
         ChangeKind::Added { .. } => "added",
         ChangeKind::Removed { .. } => "removed",
         ChangeKind::Changed { .. } => "changed",
+        ChangeKind::Moved { .. } => "moved",
     };
     out.extend_from_slice(format!("{{\"op\":\"{op}\",\"path\":").as_bytes());
     write_string(out, change.pointer.as_str());
@@ -79,7 +81,7 @@ fn write_change(change: &Change, out: &mut Vec<u8>) {
         out.extend_from_slice(value.as_bytes());
     };
     match &change.kind {
-        ChangeKind::Added { new } => field("new", new),
+        ChangeKind::Added { new } | ChangeKind::Moved { new } => field("new", new),
         ChangeKind::Removed { old } => field("old", old),
         ChangeKind::Changed { old, new } => {
             field("old", old);
@@ -133,12 +135,12 @@ mod tests {
                 r#"{"op":"removed","path":"/l/0","old":1},"#,
                 r#"{"op":"changed","path":"/l/0/k","old_path":"/l/1/k","old":true,"new":false},"#,
                 r#"{"op":"added","path":"/n\"","new":null}],"#,
-                r#""summary":{"added":1,"removed":1,"changed":2}}"#
+                r#""summary":{"added":1,"removed":1,"changed":2,"moved":0}}"#
             )
         );
         assert_eq!(
             json("[]", "[]", [None, None]),
-            r#"{"old":null,"new":null,"same":true,"changes":[],"summary":{"added":0,"removed":0,"changed":0}}"#
+            r#"{"old":null,"new":null,"same":true,"changes":[],"summary":{"added":0,"removed":0,"changed":0,"moved":0}}"#
         );
     }
 

@@ -4,15 +4,19 @@
 //! to a person, [`json`] to a program, and [`patch`] as the steps from one document to the other.
 
 pub mod apply;
+mod context;
+mod inner;
 pub mod json;
 pub mod merge;
 pub mod merge3;
+mod moves;
 mod number;
 mod options;
 mod pairing;
 mod parse;
 pub mod patch;
 mod sequence;
+mod shorten;
 pub mod text;
 mod tree;
 pub mod value;
@@ -21,6 +25,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::hash::RandomState;
 
+pub use context::Surroundings;
 pub use number::{MAX_DIGITS, number_difference, percent_difference};
 pub use options::{DiffOptions, Pattern, Tolerance};
 pub use value::NotCanonical;
@@ -98,14 +103,15 @@ pub struct Diff {
 /// and in the **new** document for what was added or changed.
 ///
 /// To make the new document from the old one: first put each changed value at its
-/// [`Change::old_pointer`], then remove the removed ones from the last to the first, then add the
-/// added ones from the first to the last (an element is inserted in front of the one now there).
+/// [`Change::old_pointer`], then take out what was removed and what moved, the deepest first and of one array
+/// the last first, then put in what was added and what moved, the other way round (an element is inserted in
+/// front of the one now there).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Where: in the old document for a removal, in the new document otherwise.
     pub pointer: Pointer,
     /// Where a changed value was in the old document, if that is another place: an element behind
-    /// one that was removed or added. `None` for what was added or removed.
+    /// one that was removed or added. Where an element that moved was. `None` for what was added or removed.
     pub moved_from: Option<Pointer>,
     /// What happened there.
     pub kind: ChangeKind,
@@ -131,6 +137,11 @@ pub enum ChangeKind {
         /// The value after.
         new: Box<str>,
     },
+    /// An element that has passed others of its array. What changed inside it is said by changes of their own.
+    Moved {
+        /// The value in the new document.
+        new: Box<str>,
+    },
 }
 
 /// How many changes of each kind.
@@ -142,6 +153,8 @@ pub struct Summary {
     pub added: usize,
     /// Members and elements that were removed.
     pub removed: usize,
+    /// Elements that have passed others of their array.
+    pub moved: usize,
 }
 
 impl Diff {
@@ -158,6 +171,7 @@ impl Diff {
                 ChangeKind::Changed { .. } => &mut summary.changed,
                 ChangeKind::Added { .. } => &mut summary.added,
                 ChangeKind::Removed { .. } => &mut summary.removed,
+                ChangeKind::Moved { .. } => &mut summary.moved,
             } += 1;
         }
         summary
@@ -165,7 +179,7 @@ impl Diff {
 }
 
 impl Change {
-    /// Where a changed or removed value was in the old document; `None` for an added one.
+    /// Where a changed, removed or moved value was in the old document; `None` for an added one.
     pub fn old_pointer(&self) -> Option<&Pointer> {
         match self.kind {
             ChangeKind::Added { .. } => None,
@@ -196,7 +210,7 @@ impl Change {
 /// elements; in each run that differs, old and new elements are paired in order, the similar ones
 /// first, and paired containers are compared in turn. Objects that all have one of the members
 /// `id`, `_id`, `uuid`, `key`, `name` or `path`, each another scalar, go by that one, if at least half
-/// of them are on both sides. Where two arrays of one length differ in
+/// of them are on both sides. An element that is in both arrays and has passed others has moved. Where two arrays of one length differ in
 /// scalars only and comparing place by place gives fewer changes, that is done instead. The diff is
 /// empty exactly when the bytes are equal.
 ///
@@ -307,6 +321,8 @@ enum Action<'v, 'a> {
     Replace(&'v Value<'a>, &'v Value<'a>),
     Remove(&'v Value<'a>),
     Add(&'v Value<'a>),
+    /// An element that moved, and may have changed too.
+    Move(&'v Value<'a>, &'v Value<'a>),
 }
 
 impl<'v, 'a> Walk<'v, 'a> {
@@ -340,6 +356,16 @@ impl<'v, 'a> Walk<'v, 'a> {
                     new: new.text().into(),
                 },
             }),
+            Action::Move(old, new) => {
+                self.changes.push(Change {
+                    pointer: Pointer::from_escaped(&self.new_path),
+                    moved_from: Some(Pointer::from_escaped(&self.old_path)),
+                    kind: ChangeKind::Moved {
+                        new: new.text().into(),
+                    },
+                });
+                self.compare(old, new);
+            }
         }
     }
 
@@ -426,8 +452,9 @@ impl<'v, 'a> Walk<'v, 'a> {
             for hunk in sequence::hunks(old, new) {
                 pairing::pair(old, new, &hunk, &mut self.comparisons, &mut steps);
             }
-            if let Some(in_place) = in_place(old, new, steps.len()) {
-                steps = in_place;
+            match in_place(old, new, steps.len()) {
+                Some(in_place) => steps = in_place,
+                None => moves::find(old, new, &mut steps),
             }
         }
         for step in steps {
@@ -439,6 +466,7 @@ impl<'v, 'a> Walk<'v, 'a> {
                 Step::Pair(i, j) => (Place::Element(i, j), Action::Replace(&old[i], &new[j])),
                 Step::Removed(i) => (Place::Element(i, i), Action::Remove(&old[i])),
                 Step::Added(j) => (Place::Element(j, j), Action::Add(&new[j])),
+                Step::Moved(i, j) => (Place::Element(i, j), Action::Move(&old[i], &new[j])),
             };
             self.push(place, action);
         }

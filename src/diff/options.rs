@@ -30,6 +30,11 @@ impl Pattern {
         Pointer::parse(text).map(Pattern)
     }
 
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// Does it stand for this place, a JSON Pointer as text?
     pub fn matches(&self, pointer: &str) -> bool {
         let mut wanted = self.0.as_str().split('/');
@@ -80,8 +85,18 @@ impl DiffOptions {
         *self == DiffOptions::default()
     }
 
+    /// Adds what others say; of two keys for one array the first counts.
+    pub fn extend(&mut self, others: DiffOptions) {
+        self.ignore.extend(others.ignore);
+        self.tolerances.extend(others.tolerances);
+        self.keys.extend(others.keys);
+    }
+
     /// The document without what is left out.
-    pub(super) fn masked<'a>(&self, canonical: &'a [u8]) -> Result<Cow<'a, [u8]>, NotCanonical> {
+    ///
+    /// # Errors
+    /// Where it is not in canonical form.
+    pub fn masked<'a>(&self, canonical: &'a [u8]) -> Result<Cow<'a, [u8]>, NotCanonical> {
         if self.ignore.is_empty() {
             return Ok(Cow::Borrowed(canonical));
         }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 
+use super::moves;
 use super::sequence::{self, Hunk};
 use super::value::{Kind, Value, compare_names};
 
@@ -17,12 +18,14 @@ pub(super) const BUDGET: usize = 20_000_000;
 /// Member names that usually tell one object of an array from the others.
 pub(super) const IDENTITY: [&str; 6] = ["id", "_id", "uuid", "key", "name", "path"];
 
-/// What happened to the elements of a run, in order; the numbers are indices of the arrays.
+/// What happened to the elements of a run; the numbers are indices of the arrays. In order: old indices rise but for
+/// those of elements that moved, new indices rise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Pair(usize, usize),
     Removed(usize),
     Added(usize),
+    Moved(usize, usize),
 }
 
 /// Pairs the old elements of a run with new ones: as many as possible, most similar first, never
@@ -107,7 +110,7 @@ fn member<'v, 'a>(value: &'v Value<'a>, name: &str) -> Option<Identity<'v, 'a>> 
     Some(Identity(&members[at.ok()?].1))
 }
 
-/// Pairs what has the same value of a member, as long as the order is the same; all else was removed or added.
+/// Pairs what has the same value of a member; where the order is another one, it moved. All else was removed or added.
 pub(super) fn by_key(old: &[Value<'_>], new: &[Value<'_>], key: &str, steps: &mut Vec<Step>) {
     let ids = |values| -> Vec<Option<Identity<'_, '_>>> {
         let values = <[Value<'_>]>::iter(values);
@@ -123,6 +126,12 @@ pub(super) fn by_key(old: &[Value<'_>], new: &[Value<'_>], key: &str, steps: &mu
         }
         (i, j) = (at + 1, to + 1);
     }
+    moves::by(
+        steps,
+        |i| member(&old[i], key),
+        |j| member(&new[j], key),
+        |_, _| true,
+    );
 }
 
 /// Pairs by position; the rest of the longer side is removed or added at the end.

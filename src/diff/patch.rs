@@ -1,5 +1,8 @@
 //! A diff as a JSON Patch (RFC 6902).
 
+use std::cmp::Reverse;
+
+use super::moves::{Arrival, arrivals};
 use super::{ChangeKind, Diff};
 use crate::escape::write_string;
 use crate::pointer::Pointer;
@@ -8,9 +11,9 @@ use crate::pointer::Pointer;
 ///
 /// The operations are to be applied in order (RFC 6902, section 3), each to the result of the one
 /// before: first every `replace`, while all places are still those of the old document; then every
-/// `remove` from the last to the first; then every `add` from the first to the last. There is no
-/// `move`, `copy` or `test`. Applied to the old document the patch gives the new one; equal
-/// documents give `[]`.
+/// `remove`, the deepest and of one array the last first; then `add` and `move`, outer arrays and first
+/// elements first. There is no `copy` or `test`. Applied to the old document the patch gives the new
+/// one; equal documents give `[]`.
 ///
 /// ```
 /// use backstory::diff::{diff, patch::write_patch};
@@ -32,14 +35,24 @@ pub fn write_patch(diff: &Diff, out: &mut Vec<u8>) {
             write_operation("replace", place, Some(new), start, out);
         }
     }
-    for change in diff.changes.iter().rev() {
-        if let ChangeKind::Removed { .. } = change.kind {
-            write_operation("remove", &change.pointer, None, start, out);
-        }
+    let mut removed: Vec<&Pointer> = diff
+        .changes
+        .iter()
+        .rev()
+        .filter(|change| matches!(change.kind, ChangeKind::Removed { .. }))
+        .map(|change| &change.pointer)
+        .collect();
+    // What is inside an element that moved is in the order of its new place.
+    if diff.summary().moved > 0 {
+        removed.sort_by_key(|pointer| Reverse(pointer.as_str().matches('/').count()));
     }
-    for change in &diff.changes {
-        if let ChangeKind::Added { new } = &change.kind {
-            write_operation("add", &change.pointer, Some(new), start, out);
+    for place in removed {
+        write_operation("remove", place, None, start, out);
+    }
+    for arrival in arrivals(diff) {
+        match arrival {
+            Arrival::Add(place, new) => write_operation("add", &place, Some(new), start, out),
+            Arrival::Move(from, to) => write_move(&from, &to, start, out),
         }
     }
     out.push(b']');
@@ -54,5 +67,14 @@ fn write_operation(op: &str, path: &Pointer, value: Option<&str>, start: usize, 
         out.extend_from_slice(b",\"value\":");
         out.extend_from_slice(value.as_bytes());
     }
+    out.push(b'}');
+}
+
+fn write_move(from: &Pointer, to: &Pointer, start: usize, out: &mut Vec<u8>) {
+    let comma = if out.len() > start { "," } else { "" };
+    out.extend_from_slice(format!("{comma}{{\"from\":").as_bytes());
+    write_string(out, from.as_str());
+    out.extend_from_slice(b",\"op\":\"move\",\"path\":");
+    write_string(out, to.as_str());
     out.push(b'}');
 }

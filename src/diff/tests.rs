@@ -10,6 +10,10 @@ fn changes(old: &str, new: &str) -> Vec<String> {
             None => format!("~ {} {old} {new}", change.pointer),
             Some(from) => format!("~ {}<{from} {old} {new}", change.pointer),
         },
+        ChangeKind::Moved { new } => {
+            let from = change.moved_from.as_ref().unwrap();
+            format!("> {}<{from} {new}", change.pointer)
+        }
     };
     diff.changes.iter().map(line).collect()
 }
@@ -65,6 +69,27 @@ fn one_field_of_one_element() {
     assert_eq!(
         changes(old, shifted),
         [r#"- /0 {"id":1,"v":1}"#, "~ /0/v</1/v 2 9"]
+    );
+}
+
+#[test]
+fn what_has_passed_others_moved() {
+    assert_eq!(changes("[1,2,3,4]", "[4,1,2,3]"), ["> /0</3 4"]);
+    // By its key, and with what changed inside it.
+    let old = r#"[{"id":1,"v":1},{"id":2,"v":2},{"id":3,"v":3}]"#;
+    let new = r#"[{"id":3,"v":9},{"id":1,"v":1},{"id":2,"v":2}]"#;
+    assert_eq!(
+        changes(old, new),
+        [r#"> /0</2 {"id":3,"v":9}"#, "~ /0/v</2/v 3 9"]
+    );
+    // Without a key, if nothing changed.
+    let old = r#"[{"a":1,"b":1},{"a":2,"b":2},{"a":3,"b":3}]"#;
+    let new = r#"[{"a":3,"b":3},{"a":1,"b":1},{"a":2,"b":2}]"#;
+    assert_eq!(changes(old, new), [r#"> /0</2 {"a":3,"b":3}"#]);
+    // What is there twice has not moved.
+    assert_eq!(
+        changes("[7,7,1,1]", "[1,1,7,7]"),
+        ["+ /0 1", "+ /1 1", "- /2 1", "- /3 1"]
     );
 }
 

@@ -1,9 +1,12 @@
 //! A diff for people: one change a line.
 
+use super::context::{Neighbour, Neighbours, Surroundings};
+use super::inner::inner;
 use super::number::{percent_of, percent_text};
+use super::shorten::{plural, pointer, two_values, value, whole};
 use super::value::{Kind, Value};
 use super::{Change, ChangeKind, Diff, Summary, number_difference};
-use crate::escape::{is_unsafe, push_string_char, push_visible};
+use crate::escape::push_string_char;
 
 /// How [`write_text`] shows a diff. Lengths are in characters, not in columns of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ const RESET: &str = "\x1b[0m";
 const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
+const CYAN: &str = "\x1b[36m";
 const DIM: &str = "\x1b[2m";
 
 /// Writes a diff as lines of text, each ended by a line feed, with a summary as the last.
@@ -43,12 +47,13 @@ const DIM: &str = "\x1b[2m";
 /// ~ /name  "old" → "new"
 /// + /runs/3  {"id":7,"loss":0.1}
 /// - /debug  true
-/// 2 changed, 1 added, 1 removed
+/// > /hosts/0  {"name":"b"}  (was /hosts/3)
+/// 2 changed, 1 added, 1 removed, 1 moved
 /// ```
 ///
 /// A pointer is that of [`Change::pointer`]: in the old document for a removal, in the new one
-/// otherwise. Long values are cut and say what was left out; two long strings are shown around
-/// their first difference. Control characters and bidirectional controls appear as `\u` escapes,
+/// otherwise. Long values are cut and say what was left out; of two long strings the lines or words
+/// that differ are shown. Control characters and bidirectional controls appear as `\u` escapes,
 /// in names too, so that no document can steer the terminal.
 pub fn write_text(diff: &Diff, options: &TextOptions, out: &mut String) {
     write_lines(diff, options, out);
@@ -58,14 +63,57 @@ pub fn write_text(diff: &Diff, options: &TextOptions, out: &mut String) {
 
 /// The lines of [`write_text`] without the summary.
 pub fn write_lines(diff: &Diff, options: &TextOptions, out: &mut String) {
+    write_changes(diff, None, options, out);
+}
+
+/// As [`write_text`], with up to `most` values that stayed on each side of a change, in its object or array.
+pub fn write_text_around(
+    diff: &Diff,
+    around: &Surroundings<'_>,
+    most: usize,
+    options: &TextOptions,
+    out: &mut String,
+) {
+    write_changes(
+        diff,
+        Some(Neighbours::new(around, diff, most)),
+        options,
+        out,
+    );
+    out.push_str(&summary_text(diff.summary()));
+    out.push('\n');
+}
+
+fn write_changes(
+    diff: &Diff,
+    mut around: Option<Neighbours<'_, '_>>,
+    options: &TextOptions,
+    out: &mut String,
+) {
     let shown = options.max_changes.unwrap_or(usize::MAX);
-    for change in diff.changes.iter().take(shown) {
+    for (number, change) in diff.changes.iter().enumerate().take(shown) {
+        let [front, behind] = around
+            .as_mut()
+            .map_or_else(Default::default, |around| around.of(number));
+        stayed(&front, options, out);
         line(change, options, out);
         out.push('\n');
+        stayed(&behind, options, out);
     }
     if let left @ 1.. = diff.changes.len().saturating_sub(shown) {
         let text = format!("… and {left} more {}", plural(left, "change"));
         paint(options, DIM, &text, out);
+        out.push('\n');
+    }
+}
+
+fn stayed(values: &[Neighbour<'_>], options: &TextOptions, out: &mut String) {
+    for (place, text) in values {
+        let mut line = String::from("  ");
+        pointer(place, options.pointer_limit, &mut line);
+        line.push_str("  ");
+        line.push_str(&value(text, options.value_limit.max(8)));
+        paint(options, DIM, &line, out);
         out.push('\n');
     }
 }
@@ -75,6 +123,7 @@ fn line(change: &Change, options: &TextOptions, out: &mut String) {
         ChangeKind::Changed { .. } => ("~ ", YELLOW),
         ChangeKind::Added { .. } => ("+ ", GREEN),
         ChangeKind::Removed { .. } => ("- ", RED),
+        ChangeKind::Moved { .. } => ("> ", CYAN),
     };
     let mut place = String::from(sign);
     if change.pointer.is_root() {
@@ -88,6 +137,17 @@ fn line(change: &Change, options: &TextOptions, out: &mut String) {
     match &change.kind {
         ChangeKind::Added { new } => paint(options, GREEN, &value(new, limit), out),
         ChangeKind::Removed { old } => paint(options, RED, &value(old, limit), out),
+        ChangeKind::Moved { new } => {
+            out.push_str(&value(new, limit));
+            if let Some(from) = &change.moved_from {
+                let mut note = String::from("(was ");
+                pointer(from.as_str(), options.pointer_limit, &mut note);
+                note.push(')');
+                out.push_str("  ");
+                paint(options, DIM, &note, out);
+            }
+        }
+        ChangeKind::Changed { old, new } if inside(old, new, options, out) => {}
         ChangeKind::Changed { old, new } => {
             let (before, after) = two_values(old, new, limit);
             paint(options, RED, &before, out);
@@ -99,6 +159,80 @@ fn line(change: &Change, options: &TextOptions, out: &mut String) {
             }
         }
     }
+}
+
+/// Shows what changed inside two strings of which one is too long for a line; `false` where that is not what they are.
+fn inside(old: &str, new: &str, options: &TextOptions, out: &mut String) -> bool {
+    let limit = options.value_limit.max(8);
+    if whole(old, limit).is_some() && whole(new, limit).is_some() {
+        return false;
+    }
+    let (Ok(old), Ok(new)) = (Value::parse(old.as_bytes()), Value::parse(new.as_bytes())) else {
+        return false;
+    };
+    let (Kind::String(old), Kind::String(new)) = (old.kind(), new.kind()) else {
+        return false;
+    };
+    let Some(found) = inner(old, new) else {
+        return false;
+    };
+    let size = |text: &str| match found.by_lines {
+        true => (text.lines().count(), "line"),
+        false => (text.chars().count(), "character"),
+    };
+    let ((before, _), (after, noun)) = (size(old), size(new));
+    out.push_str(&format!("{before} → {after} {}", plural(after, noun)));
+    let escaped = |text: &str| {
+        let mut shown = String::new();
+        let mut rest = text.chars();
+        rest.by_ref()
+            .take(limit)
+            .for_each(|c| push_string_char(&mut shown, c));
+        if rest.next().is_some() {
+            shown.push('…');
+        }
+        shown
+    };
+    for part in &found.hunks {
+        if found.by_lines {
+            out.push_str("\n    ");
+            paint(options, DIM, &format!("@ line {}", part.at), out);
+            for (sign, color, lines) in [("-", RED, part.old), ("+", GREEN, part.new)] {
+                for line in lines.lines() {
+                    out.push_str("\n    ");
+                    paint(options, color, &format!("{sign} {}", escaped(line)), out);
+                }
+            }
+            continue;
+        }
+        out.push_str("\n    ");
+        paint(options, DIM, &format!("@ {}", part.at), out);
+        out.push_str(&format!(" …{}", escaped(part.front)));
+        for (signs, color, text) in [
+            (["[-", "-]"], RED, part.old),
+            (["{+", "+}"], GREEN, part.new),
+        ] {
+            if !text.is_empty() {
+                let [open, close] = signs;
+                paint(
+                    options,
+                    color,
+                    &format!("{open}{}{close}", escaped(text)),
+                    out,
+                );
+            }
+        }
+        out.push_str(&format!("{}…", escaped(part.behind)));
+    }
+    if found.left > 0 {
+        let text = format!(
+            "\n    … and {} more {}",
+            found.left,
+            plural(found.left, "place")
+        );
+        paint(options, DIM, &text, out);
+    }
+    true
 }
 
 fn paint(options: &TextOptions, color: &str, text: &str, out: &mut String) {
@@ -115,6 +249,7 @@ pub fn summary_text(summary: Summary) -> String {
         (summary.changed, "changed"),
         (summary.added, "added"),
         (summary.removed, "removed"),
+        (summary.moved, "moved"),
     ]
     .into_iter()
     .filter(|&(count, _)| count > 0)
@@ -145,189 +280,11 @@ fn number_note(old: &str, new: &str, limit: usize) -> Option<String> {
     }
 }
 
-/// A long pointer keeps its two ends: the document's part and the value's own name.
-fn pointer(text: &str, limit: usize, out: &mut String) {
-    let limit = limit.max(8);
-    let length = text.chars().count();
-    if length <= limit {
-        text.chars().for_each(|c| push_visible(out, c));
-        return;
-    }
-    let front = limit / 2;
-    let back = limit - front;
-    text.chars().take(front).for_each(|c| push_visible(out, c));
-    out.push_str(&format!("…[{} more]…", length - limit));
-    let tail = text.chars().skip(length - back);
-    tail.for_each(|c| push_visible(out, c));
-}
-
-fn value(text: &str, limit: usize) -> String {
-    if let Some(whole) = whole(text, limit) {
-        return whole;
-    }
-    let Ok(value) = Value::parse(text.as_bytes()) else {
-        return cut(text, limit);
-    };
-    match value.kind() {
-        Kind::String(string) => window(string, 0, limit),
-        Kind::Array(items) => {
-            let texts = items.iter().map(|item| (None, item));
-            container(['[', ']'], texts, items.len(), "element", limit)
-        }
-        Kind::Object(members) => {
-            let texts = members.iter().map(|(name, value)| (Some(&**name), value));
-            container(['{', '}'], texts, members.len(), "member", limit)
-        }
-        _ => cut(text, limit),
-    }
-}
-
-/// Both sides of a change; two strings of which one is too long are cut around the place where
-/// they part.
-fn two_values(old: &str, new: &str, limit: usize) -> (String, String) {
-    if let (Some(old), Some(new)) = (whole(old, limit), whole(new, limit)) {
-        return (old, new);
-    }
-    if let (Ok(a), Ok(b)) = (Value::parse(old.as_bytes()), Value::parse(new.as_bytes()))
-        && let (Kind::String(a), Kind::String(b)) = (a.kind(), b.kind())
-    {
-        let parting = a.chars().zip(b.chars()).take_while(|(x, y)| x == y).count();
-        return (window(a, parting, limit), window(b, parting, limit));
-    }
-    (value(old, limit), value(new, limit))
-}
-
-/// The canonical text made visible, if it is not longer than the limit.
-fn whole(text: &str, limit: usize) -> Option<String> {
-    // A character has at most four bytes: no need to count those of a text of many megabytes.
-    if text.len() > limit.saturating_mul(4) || text.chars().count() > limit {
-        return None;
-    }
-    Some(visible(text))
-}
-
-fn visible(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    text.chars().for_each(|c| push_visible(&mut out, c));
-    out
-}
-
-/// The first characters of a text without structure: a number of very many digits.
-fn cut(text: &str, limit: usize) -> String {
-    let left = text.chars().count().saturating_sub(limit);
-    let mut out = String::new();
-    text.chars()
-        .take(limit)
-        .for_each(|c| push_visible(&mut out, c));
-    out.push_str(&format!("… [{left} more {}]", plural(left, "character")));
-    out
-}
-
-/// A part of a string, in quotes, with the place `focus` (a number of characters) in it.
-fn window(string: &str, focus: usize, limit: usize) -> String {
-    let length = string.chars().count();
-    if length <= limit
-        && !string
-            .chars()
-            .any(|c| is_unsafe(c) || matches!(c, '"' | '\\'))
-    {
-        return format!("\"{string}\"");
-    }
-    // A third of the window in front of the focus; all of it where the string has no more behind.
-    let start = focus
-        .saturating_sub(limit / 3)
-        .min(length.saturating_sub(limit));
-    let shown = limit.min(length);
-    let after = length - start - shown;
-    let mut out = String::from(if start > 0 { "\"…" } else { "\"" });
-    let part = string.chars().skip(start).take(shown);
-    part.for_each(|c| push_string_char(&mut out, c));
-    out.push_str(if after > 0 { "…\"" } else { "\"" });
-    match (start, after) {
-        (0, 0) => {}
-        (0, after) => out.push_str(&format!(" [{after} more {}]", plural(after, "character"))),
-        (before, 0) => out.push_str(&format!(
-            " [after {before} {}]",
-            plural(before, "character")
-        )),
-        (before, after) => out.push_str(&format!(
-            " [after {before}, {after} more {}]",
-            plural(after, "character")
-        )),
-    }
-    out
-}
-
-/// The first members or elements that fit; containers among them that do not are only counted.
-fn container<'v>(
-    [open, close]: [char; 2],
-    items: impl Iterator<Item = (Option<&'v str>, &'v Value<'v>)>,
-    count: usize,
-    noun: &str,
-    limit: usize,
-) -> String {
-    let mut out = String::from(open);
-    let mut used = 2;
-    let mut shown = 0;
-    for (name, item) in items {
-        let mut text = String::new();
-        if let Some(name) = name {
-            // A name too long to show ends the list.
-            if name.len() > limit.saturating_mul(4) {
-                break;
-            }
-            text.push('"');
-            name.chars().for_each(|c| push_string_char(&mut text, c));
-            text.push_str("\":");
-        }
-        let room = limit.saturating_sub(used + text.chars().count());
-        text.push_str(&whole(item.text(), room).unwrap_or_else(|| counted(item)));
-        let length = text.chars().count() + usize::from(shown > 0);
-        if used + length > limit {
-            break;
-        }
-        if shown > 0 {
-            out.push(',');
-        }
-        out.push_str(&text);
-        used += length;
-        shown += 1;
-    }
-    if let left @ 1.. = count - shown {
-        let space = if shown > 0 { ", " } else { "" };
-        let more = if shown > 0 { " more" } else { "" };
-        out.push_str(&format!("{space}…{left}{more} {}", plural(left, noun)));
-    }
-    out.push(close);
-    out
-}
-
-fn counted(value: &Value<'_>) -> String {
-    match value.kind() {
-        Kind::Array(items) => format!("[…{} {}]", items.len(), plural(items.len(), "element")),
-        Kind::Object(members) => {
-            format!("{{…{} {}}}", members.len(), plural(members.len(), "member"))
-        }
-        Kind::String(string) => {
-            let count = string.chars().count();
-            format!("\"…{count} {}\"", plural(count, "character"))
-        }
-        _ => visible(value.text()),
-    }
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    if count == 1 {
-        noun.to_owned()
-    } else {
-        format!("{noun}s")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::diff::diff;
+    use crate::escape::is_unsafe;
 
     fn text_with(old: &str, new: &str, options: &TextOptions) -> String {
         let diff = diff(old.as_bytes(), new.as_bytes()).unwrap();
@@ -382,6 +339,69 @@ mod tests {
         assert_eq!(
             text_with(r#""x""#, r#""0123456789abcd""#, &options),
             "~ (whole document)  \"x\" → \"0123456789ab…\" [2 more characters]\n1 changed\n"
+        );
+    }
+
+    #[test]
+    fn long_texts_show_what_changed_inside() {
+        let options = TextOptions {
+            value_limit: 30,
+            ..TextOptions::default()
+        };
+        let old = r#"{"prompt":"Answer the question briefly, in plain words, and give the sources of each claim."}"#;
+        let new = r#"{"prompt":"Answer the question at length, in plain words, and give a source of each claim."}"#;
+        assert_eq!(
+            text_with(old, new, &options),
+            "~ /prompt  80 → 79 characters\n    \
+             @ 21 …Answer the question [-briefly-]{+at length+}, in plain words, and gi…\n    \
+             @ 57 …n plain words, and give [-the sources-]{+a source+} of each claim.…\n\
+             1 changed\n"
+        );
+        let old = r#""import json\nprint(1)\nprint(2)\nprint(\u001b)\n""#;
+        let new = r#""import json\nprint(2)\nprint(3)\n""#;
+        assert_eq!(
+            text_with(old, new, &options),
+            "~ (whole document)  4 → 3 lines\n    \
+             @ line 2\n    - print(1)\n    \
+             @ line 3\n    - print(\\u001b)\n    + print(3)\n\
+             1 changed\n"
+        );
+    }
+
+    #[test]
+    fn what_moved_says_from_where() {
+        assert_eq!(
+            text(
+                r#"[{"id":1,"v":1},{"id":2,"v":1},{"id":3,"v":1}]"#,
+                r#"[{"id":3,"v":2},{"id":1,"v":1},{"id":2,"v":1}]"#
+            ),
+            "> /0  {\"id\":3,\"v\":2}  (was /2)\n~ /0/v  1 → 2  (+1, +100 %)\n1 changed, 1 moved\n"
+        );
+    }
+
+    #[test]
+    fn neighbours_that_stayed_are_shown_once() {
+        let around = |old: &str, new: &str, most: usize| {
+            let diff = diff(old.as_bytes(), new.as_bytes()).unwrap();
+            let around = Surroundings::new(old.as_bytes(), new.as_bytes()).unwrap();
+            let mut out = String::new();
+            write_text_around(&diff, &around, most, &TextOptions::default(), &mut out);
+            out
+        };
+        let old = r#"{"a":1,"b":2,"c":3,"d":4,"e":{"x":1,"y":2},"f":6}"#;
+        let new = r#"{"a":1,"b":0,"c":3,"d":5,"e":{"x":1,"y":3},"f":6}"#;
+        assert_eq!(
+            around(old, new, 1),
+            "  /a  1\n~ /b  2 → 0  (-2, -100 %)\n  /c  3\n~ /d  4 → 5  (+1, +25 %)\n\
+             \x20 /e/x  1\n~ /e/y  2 → 3  (+1, +50 %)\n3 changed\n"
+        );
+        assert_eq!(
+            around("[1,2,3,4]", "[1,3,4,5]", 2),
+            "  /0  1\n- /1  2\n  /2  3\n  /3  4\n  /1  3\n  /2  4\n+ /3  5\n1 added, 1 removed\n"
+        );
+        assert_eq!(
+            around("1", "2", 3),
+            "~ (whole document)  1 → 2  (+1, +100 %)\n1 changed\n"
         );
     }
 

@@ -269,6 +269,35 @@ impl Tree {
         }
     }
 
+    /// Takes out what is at a place.
+    fn take(&mut self, tokens: &[String]) -> Tree {
+        let Some((last, parent)) = tokens.split_last() else {
+            panic!("the root is replaced only");
+        };
+        match self.at(parent) {
+            Tree::List(items) => items.remove(last.parse().unwrap_or(usize::MAX)),
+            Tree::Map(members) => match members.iter().position(|(name, _)| name == last) {
+                Some(at) => members.remove(at).1,
+                None => panic!("takes what is there: {last}"),
+            },
+            Tree::Plain(_) => panic!("nothing is inside a scalar"),
+        }
+    }
+
+    fn put(&mut self, tokens: &[String], value: Tree) {
+        let Some((last, parent)) = tokens.split_last() else {
+            panic!("the root is replaced only");
+        };
+        match self.at(parent) {
+            Tree::List(items) => items.insert(last.parse().unwrap_or(usize::MAX), value),
+            Tree::Map(members) => {
+                assert!(members.iter().all(|(name, _)| name != last));
+                members.push((last.clone(), value));
+            }
+            Tree::Plain(_) => panic!("nothing is inside a scalar"),
+        }
+    }
+
     fn at(&mut self, tokens: &[String]) -> &mut Tree {
         let Some((token, rest)) = tokens.split_first() else {
             return self;
@@ -312,37 +341,21 @@ fn apply(document: &[u8], patch: &[u8]) -> Vec<u8> {
             Some((_, value)) => Tree::of(value),
             None => panic!("an operation without a value"),
         };
-        let (op, path) = (text("op"), text("path"));
-        let pointer = match Pointer::parse(&path) {
-            Ok(pointer) => pointer,
-            Err(error) => panic!("{error}"),
+        let place = |name: &str| -> Vec<String> {
+            match Pointer::parse(&text(name)) {
+                Ok(pointer) => pointer.tokens().map(|token| token.into_owned()).collect(),
+                Err(error) => panic!("{error}"),
+            }
         };
-        let tokens: Vec<String> = pointer.tokens().map(|token| token.into_owned()).collect();
-        if op == "replace" {
-            *tree.at(&tokens) = value();
-            continue;
-        }
-        let Some((last, parent)) = tokens.split_last() else {
-            panic!("the root is replaced only");
-        };
-        match (op.as_str(), tree.at(parent)) {
-            ("remove", Tree::List(items)) => {
-                let at: usize = last.parse().unwrap_or(usize::MAX);
-                items.remove(at);
+        match text("op").as_str() {
+            "replace" => *tree.at(&place("path")) = value(),
+            "remove" => drop(tree.take(&place("path"))),
+            "add" => tree.put(&place("path"), value()),
+            "move" => {
+                let value = tree.take(&place("from"));
+                tree.put(&place("path"), value);
             }
-            ("remove", Tree::Map(members)) => {
-                let before = members.len();
-                members.retain(|(name, _)| name != last);
-                assert_eq!(members.len() + 1, before, "removes what is there");
-            }
-            ("add", Tree::List(items)) => {
-                items.insert(last.parse().unwrap_or(usize::MAX), value());
-            }
-            ("add", Tree::Map(members)) => {
-                assert!(members.iter().all(|(name, _)| name != last));
-                members.push((last.clone(), value()));
-            }
-            (op, _) => panic!("operation {op}"),
+            op => panic!("operation {op}"),
         }
     }
     let mut out = Vec::new();

@@ -12,6 +12,8 @@ pub const ARCHIVE_FOLDER: &str = crate::path::RESERVED;
 pub const IDENTITY_FILE: &str = "archive.json";
 /// Settings that may change; a missing file means the defaults.
 pub const SETTINGS_FILE: &str = "settings.json";
+/// Diff profiles, where there are any.
+pub const PROFILES_FILE: &str = "diff-profiles.json";
 /// The folder of the log.
 pub const LOG_FOLDER: &str = "log";
 /// The list of live segments, inside the log's folder.

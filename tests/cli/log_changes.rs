@@ -115,20 +115,26 @@ fn stat_counts_and_patch_shows() {
     let stat = |n: usize| (&found[n]["stat"], &found[n]["changes"]);
     assert_eq!(
         stat(0),
-        (&json!({"added": 0, "removed": 0, "changed": 0}), &json!([]))
+        (
+            &json!({"added": 0, "removed": 0, "changed": 0, "moved": 0}),
+            &json!([])
+        )
     );
     assert_eq!(
         stat(1),
         (
-            &json!({"added": 0, "removed": 1, "changed": 0}),
+            &json!({"added": 0, "removed": 1, "changed": 0, "moved": 0}),
             &json!([{"op": "removed", "path": "/b", "old": null}])
         )
     );
-    assert_eq!(stat(2).0, &json!({"added": 0, "removed": 0, "changed": 1}));
+    assert_eq!(
+        stat(2).0,
+        &json!({"added": 0, "removed": 0, "changed": 1, "moved": 0})
+    );
     assert_eq!(
         stat(4),
         (
-            &json!({"added": 1, "removed": 0, "changed": 0}),
+            &json!({"added": 1, "removed": 0, "changed": 0, "moved": 0}),
             &json!([{"op": "added", "path": "", "new": {"a": 1}}])
         )
     );

@@ -127,6 +127,7 @@ fn help_lists_the_commands() {
         "log",
         "series",
         "diff",
+        "profile",
         "blame",
         "apply",
         "merge-file",

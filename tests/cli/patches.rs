@@ -39,6 +39,143 @@ fn a_patch_leads_from_one_version_to_the_next() {
 }
 
 #[test]
+fn an_element_that_moved_is_one_line_and_one_operation() {
+    let place = Place::with_versions(&[
+        r#"{"hosts":[{"name":"a"},{"name":"b"},{"name":"c"}]}"#,
+        r#"{"hosts":[{"name":"c","up":true},{"name":"a"},{"name":"b"}]}"#,
+    ]);
+    let call = place.run(&["diff", "config/a.json@1", "@2"]).exits(1);
+    assert_eq!(
+        call.text(),
+        "> /hosts/0  {\"name\":\"c\",\"up\":true}  (was /hosts/2)\n+ /hosts/0/up  true\n1 added, 1 moved\n"
+    );
+    let patch = place
+        .run(&["diff", "config/a.json@1", "@2", "--format", "patch"])
+        .exits(1);
+    assert_eq!(
+        patch.text(),
+        concat!(
+            r#"[{"from":"/hosts/2","op":"move","path":"/hosts/0"},"#,
+            r#"{"op":"add","path":"/hosts/0/up","value":true}]"#,
+            "\n"
+        )
+    );
+    let document = place
+        .run(&["diff", "config/a.json@1", "@2", "--json"])
+        .exits(1)
+        .document();
+    assert_eq!(document["changes"][0]["op"], "moved");
+    assert_eq!(document["changes"][0]["old_path"], "/hosts/2");
+    assert_eq!(document["summary"]["moved"], 1);
+    let stat = place
+        .run(&["diff", "config/a.json@1", "@2", "--stat"])
+        .exits(1);
+    assert_eq!(stat.text(), "0 changed, 1 added, 0 removed, 1 moved\n");
+}
+
+#[test]
+fn a_profile_is_the_default_until_it_is_set_aside() {
+    let place = place();
+    let all = place.run(&["diff", "config/a.json@1", "@2"]).exits(1);
+    assert!(all.text().contains("/started"));
+    let set = [
+        "profile",
+        "config/*.json",
+        "--ignore",
+        "/started",
+        "--rel-tolerance",
+        "/hosts=0.01",
+    ];
+    let call = place.run(&set).ok();
+    let line = "config/*.json  --ignore /started  --rel-tolerance /hosts=0.01\n";
+    assert_eq!(call.text(), line);
+    assert_eq!(place.run(&["profile", "--list"]).ok().text(), line);
+    let profile = place.run(&["profile", "-l", "--json"]).ok().document();
+    assert_eq!(
+        profile,
+        serde_json::json!({
+            "paths": "config/*.json",
+            "ignore": ["/started"],
+            "tolerances": [{"at": "/hosts", "absolute": 0, "relative": 0.01}],
+            "keys": [],
+        })
+    );
+
+    let call = place.run(&["diff", "config/a.json@1", "@2"]).exits(1);
+    assert!(!call.text().contains("/started") && !call.text().contains("/hosts/1"));
+    assert!(call.err.contains("2 differences left out") && call.err.contains("--exact"));
+    let document = place
+        .run(&["diff", "config/a.json@1", "@2", "--json"])
+        .exits(1)
+        .document();
+    assert_eq!(document["hidden"], 2);
+    let exact = place
+        .run(&["diff", "config/a.json@1", "@2", "--exact"])
+        .exits(1);
+    assert_eq!(exact.text(), all.text());
+    // Flags come on top, and a patch says everything.
+    let call = place
+        .run(&["diff", "config/a.json@1", "@2", "--ignore", "/timeout"])
+        .exits(1);
+    assert_eq!(call.text().lines().count(), 2);
+    let patch = place
+        .run(&["diff", "config/a.json@1", "@2", "--format", "patch"])
+        .exits(1);
+    assert!(patch.text().contains("/started"));
+    // Another path has no profile.
+    place.write("b.json", OLD);
+    place.run(&["save", "b.json"]).ok();
+    let call = place.run(&["diff", "config/a.json@2", "b.json"]).exits(1);
+    assert!(call.text().contains("/started"));
+
+    place.run(&["profile", "config/a.json"]).exits(2);
+    place.run(&["profile", "--delete", "x"]).exits(3);
+    place.run(&["profile", "--delete", "config/*.json"]).ok();
+    assert_eq!(place.run(&["profile", "--list"]).ok().text(), "");
+    place.run(&["verify"]).ok();
+}
+
+#[test]
+fn what_stands_around_a_change() {
+    let place = place();
+    let call = place
+        .run(&[
+            "diff",
+            "config/a.json@1",
+            "@2",
+            "-C",
+            "1",
+            "--ignore",
+            "/hosts",
+        ])
+        .exits(1);
+    assert_eq!(
+        call.text(),
+        "~ /started  1 → 2  (+1, +100 %)\n~ /timeout  30 → 60  (+30, +100 %)\n2 changed\n"
+    );
+    let call = place
+        .run(&["diff", "config/a.json@1", "@2", "--context", "2"])
+        .exits(1);
+    assert!(call.text().contains("\n  /hosts/1/name  \"a\"\n"));
+}
+
+#[test]
+fn two_paths_are_compared_as_archived_and_the_files_mentioned() {
+    let place = place();
+    place.write("b.json", OLD);
+    place.run(&["save", "b.json"]).ok();
+    let call = place.run(&["diff", "config/a.json@2", "b.json"]).exits(1);
+    assert!(!call.err.contains("note"), "{}", call.err);
+    place.write("b.json", NEW);
+    let call = place.run(&["diff", "config/a.json@2", "b.json"]).exits(1);
+    assert!(
+        call.err.contains("the file b.json is not what is compared"),
+        "{}",
+        call.err
+    );
+}
+
+#[test]
 fn a_merge_patch() {
     let place = Place::with_versions(&["{\"a\":1,\"b\":2}", "{\"a\":1,\"c\":3}", "{\"a\":null}"]);
     let patch = place

@@ -291,6 +291,6 @@ fn diff_prints_the_document_of_its_json_format() {
     );
     assert_eq!(
         by_flag["summary"],
-        serde_json::json!({"added": 1, "removed": 0, "changed": 1})
+        serde_json::json!({"added": 1, "removed": 0, "changed": 1, "moved": 0})
     );
 }
