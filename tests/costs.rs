@@ -165,3 +165,37 @@ fn opening_reads_as_much_of_a_long_log_as_of_a_short_one() {
     assert!(long <= short + short / 4, "{short} and {long} bytes read");
     assert!(long <= 400_000, "{long} bytes read");
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_handle_that_ends_after_a_few_large_batches_leaves_no_work_to_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Archive::create(folder.path()).unwrap();
+    for half in 0..2 {
+        let mut batch = archive.batch();
+        for n in 0..2000_u64 {
+            let mut one = archive.save();
+            let noise: String = (1..20)
+                .map(|i| {
+                    format!(
+                        "{:x}",
+                        (n + half * 2000).wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ i)
+                    )
+                })
+                .collect();
+            one.add(
+                &format!("runs/{n}.json"),
+                Document::value(format!("[\"{noise}\"]")),
+            )
+            .unwrap();
+            batch.push(one);
+        }
+        batch.commit().unwrap();
+    }
+    drop(archive);
+    let before = read_by_this_thread();
+    let archive = Archive::open(folder.path()).unwrap();
+    assert!(archive.newest("runs/7.json").unwrap().is_some());
+    let read = read_by_this_thread() - before;
+    assert!(read <= 200_000, "{read} bytes read");
+}

@@ -10,7 +10,7 @@ use super::contents::ContentCache;
 use super::group::Queue;
 use super::objects::ChangeCache;
 use super::sources::LayoutCache;
-use super::view::View;
+use super::view::{View, is_behind};
 use crate::error::{Error, Result};
 use crate::id::ArchiveId;
 use crate::index::{Binding, Catalog, IndexError, Recent, SqliteIndex};
@@ -375,7 +375,9 @@ impl Drop for Engine {
             .writer
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        if !writer.has_more_to_say() {
+        let has_note = writer.has_more_to_say();
+        let view = self.view.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !(has_note || writer.has_written() && is_behind(view, 1)) {
             return;
         }
         let Ok(Some(lock)) = self.storage.lock(Duration::ZERO) else {
@@ -387,7 +389,7 @@ impl Drop for Engine {
                 && writer.is_current()
                 && view.cursor.is_stale(&self.reader).is_ok_and(|stale| !stale)
                 && view.cursor.head_stands(&self.reader);
-            if own_end {
+            if own_end && has_note {
                 writer.leave_note(&*lock);
             }
             own_end

@@ -92,9 +92,7 @@ impl Engine {
     /// together just now.
     pub fn flush_index(&self, view: &mut View, group: usize) {
         let times = if group > BULK { MAX_LAG_IN_BULK } else { 1 };
-        let due = view.recent.len() >= MAX_LAG_COMMITS * times
-            || view.recent.log_bytes >= MAX_LAG_BYTES * times as u64;
-        if !due {
+        if !is_behind(view, times) {
             return;
         }
         let mark = mark_of(&view.cursor);
@@ -397,4 +395,10 @@ pub(crate) fn mark_of(cursor: &Cursor) -> Mark {
         offset: cursor.offset,
         head: cursor.head,
     }
+}
+
+/// Does the index lag by so many times what it may?
+pub(super) fn is_behind(view: &View, times: usize) -> bool {
+    view.recent.len() >= MAX_LAG_COMMITS * times
+        || view.recent.log_bytes >= MAX_LAG_BYTES * times as u64
 }

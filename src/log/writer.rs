@@ -405,6 +405,11 @@ impl LogWriter {
         self.appends > NOTED_APPENDS && self.synced.is_some()
     }
 
+    /// Has it written, and do its commits stand?
+    pub fn has_written(&self) -> bool {
+        self.appends > 0 && self.synced.is_some()
+    }
+
     /// Makes sure that all commits up to the cursor are on disk.
     pub fn sync_existing(&mut self, cursor: &Cursor) -> Result<(), AppendFailed> {
         if self.synced_up_to(cursor) || self.unsynced(cursor) == 0 {
