@@ -52,7 +52,8 @@ impl Fields {
     pub(crate) const UNDO_OF: u64 = 4;
     /// The sequence number of the undo that this commit takes back.
     pub(crate) const REDO_OF: u64 = 5;
-    // 6 is taken: archive id and commit id that an imported commit came from.
+    /// An [`Origin`].
+    pub(crate) const ORIGIN: u64 = 6;
 
     pub(crate) fn set(&mut self, tag: u64, value: impl Into<Vec<u8>>) {
         let value = value.into();
@@ -121,6 +122,35 @@ impl Fields {
             hasher.update(value);
         }
         *hasher.finalize().as_bytes()
+    }
+}
+
+/// Where a commit that was imported comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The identity of the archive.
+    pub archive: ArchiveId,
+    /// The commit in it.
+    pub commit: CommitId,
+    /// The clock of that commit's writer, microseconds since the Unix epoch.
+    pub recorded: i64,
+}
+
+impl Origin {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let recorded = self.recorded.to_le_bytes();
+        [&self.archive.0[..], &self.commit.0[..], &recorded[..]].concat()
+    }
+
+    /// `None` for what a later writer may have put there.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Origin> {
+        let (archive, rest) = bytes.split_at_checked(16)?;
+        let (commit, recorded) = rest.split_at_checked(32)?;
+        Some(Origin {
+            archive: ArchiveId(archive.try_into().ok()?),
+            commit: CommitId(commit.try_into().ok()?),
+            recorded: i64::from_le_bytes(recorded.try_into().ok()?),
+        })
     }
 }
 

@@ -35,12 +35,14 @@ pub mod commit;
 pub mod diff;
 pub mod error;
 pub(crate) mod escape;
+pub mod export;
 #[cfg(feature = "find")]
 pub mod find;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod id;
+pub mod import;
 pub(crate) mod index;
 pub mod layout;
 pub mod log;
@@ -58,10 +60,10 @@ pub mod workspace;
 
 pub use archive::{
     Archive, Batch, Change, CommitView, Commits, CompactOptions, Compacted, Document, Edit, Head,
-    History, HistoryQuery, IndexPlace, Loaded, LoadedDocument, Match, Note, OpenOptions, Restored,
-    Rollback, Save, Stats, Status, Tag, Undo, Version,
+    History, HistoryQuery, IndexPlace, Loaded, LoadedDocument, Match, Note, OldestFirst,
+    OpenOptions, Restored, Rollback, Save, Stats, Status, Tag, Undo, Version,
 };
-pub use commit::Op;
+pub use commit::{Op, Origin};
 pub use error::{Error, ErrorKind, Result};
 pub use id::{ArchiveId, CommitId, ObjectId};
 pub use revision::{Revision, Spec};

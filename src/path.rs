@@ -95,9 +95,47 @@ fn dot(segment: &'static str, offset: usize) -> PathError {
     PathError::DotSegment { segment, offset }
 }
 
+/// Would a file of this name, below some folder, belong to git or to an archive? Whoever brings such a path from
+/// elsewhere could have programs run by it. Names that only some file systems take for `.git` count too.
+pub fn is_reserved_on_disk(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let stem = segment.split(':').next().unwrap_or(segment);
+        let stem = stem.trim_end_matches(['.', ' ']);
+        [".git", "git~1", RESERVED]
+            .iter()
+            .any(|name| stem.eq_ignore_ascii_case(name))
+    })
+}
+
+/// A path below a folder of the archive; the folder is empty for the root.
+pub fn join(under: &str, path: &str) -> String {
+    match under {
+        "" => path.to_owned(),
+        under => format!("{under}/{path}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_git_and_of_archives_are_known() {
+        for path in [
+            ".git/config",
+            "a/.GIT/x",
+            "a/.git",
+            "x/.backstory/log",
+            ".git. /x",
+            "git~1/a",
+            ".git::$X/a",
+        ] {
+            assert!(is_reserved_on_disk(path), "{path}");
+        }
+        for path in ["a.git/x", ".gitignore", "git/x", "a/.backstory2", "a"] {
+            assert!(!is_reserved_on_disk(path), "{path}");
+        }
+    }
 
     #[test]
     fn names_that_are_paths() {

@@ -206,7 +206,6 @@ pub fn find(canonical: &[u8], pointer: &Pointer) -> Option<Range<usize>> {
 
 /// The members of an object in canonical form, in order: each name as it stands between its quotes, and its value.
 /// `None` where it is no object. Bytes are trusted as by [`find`].
-#[cfg(feature = "cli")]
 pub(crate) fn members(canonical: &[u8]) -> Option<impl Iterator<Item = (&[u8], &[u8])>> {
     let mut at = 1;
     (canonical.first() == Some(&b'{')).then_some(std::iter::from_fn(move || {

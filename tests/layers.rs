@@ -13,7 +13,16 @@ const LAYERS: &[&[&str]] = &[
     &["log"],
     &["index"],
     &["archive"],
-    &["verify", "workspace", "blame", "find", "series", "sql"],
+    &[
+        "verify",
+        "workspace",
+        "blame",
+        "find",
+        "series",
+        "sql",
+        "import",
+        "export",
+    ],
     &["repair"],
     &["cli", "fuzzing"],
 ];

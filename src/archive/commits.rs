@@ -8,7 +8,7 @@ use super::engine::Fault;
 use super::history::PAGE;
 use super::objects::{doubt, gone};
 use super::version::*;
-use crate::commit::Fields;
+use crate::commit::{Fields, Origin};
 use crate::error::{Error, Result};
 use crate::id::{CommitId, HexPrefix, ObjectId};
 use crate::index::Catalog;
@@ -59,7 +59,78 @@ impl Commits<'_> {
     }
 }
 
+/// Commits of an archive, oldest first.
+pub struct OldestFirst<'a> {
+    archive: &'a Archive,
+    page: VecDeque<CommitView>,
+    /// The last number that was looked at.
+    after: u64,
+    last: u64,
+}
+
+impl Iterator for OldestFirst<'_> {
+    type Item = Result<CommitView>;
+
+    fn next(&mut self) -> Option<Result<CommitView>> {
+        while self.page.is_empty() && self.after < self.last {
+            if let Err(error) = self.fetch() {
+                self.after = self.last;
+                return Some(Err(error));
+            }
+        }
+        self.page.pop_front().map(Ok)
+    }
+}
+
+impl OldestFirst<'_> {
+    fn fetch(&mut self) -> Result<()> {
+        let (start, last) = (self.after, self.last);
+        let (after, views, lost) = self.archive.engine.ask(|catalog| {
+            let (mut views, mut lost, mut after) = (VecDeque::new(), Vec::new(), start);
+            // Changes count as well: a commit may have many.
+            let mut changes = 0;
+            while changes < PAGE && after < last {
+                // Numbers may be missing, any number of them.
+                let next = catalog.commit_after(after)?.filter(|next| *next <= last);
+                let Some(next) = next else {
+                    lost.push((after + 1, last));
+                    after = last;
+                    break;
+                };
+                if next > after + 1 {
+                    lost.push((after + 1, next - 1));
+                }
+                match self.archive.commit_view(catalog, next)? {
+                    Some(view) => {
+                        changes += 1 + view.changes.len();
+                        views.push_back(view);
+                    }
+                    None => lost.push((next, next)),
+                }
+                after = next;
+            }
+            Ok((after, views, lost))
+        })?;
+        for (first, last) in lost {
+            self.archive.tell_of_lost(first, last);
+        }
+        (self.after, self.page) = (after, views);
+        Ok(())
+    }
+}
+
 impl Archive {
+    /// The commits behind this number (0 for all), oldest first, with what each changed, as far as [`Archive::commits`]
+    /// gives them.
+    pub fn commits_after(&self, seq: u64) -> Result<OldestFirst<'_>> {
+        Ok(OldestFirst {
+            archive: self,
+            page: VecDeque::new(),
+            after: seq,
+            last: self.head()?.seq,
+        })
+    }
+
     /// All commits, newest first, with what each changed. Those that came after this call are left out; those that
     /// damage has taken are told of by [`Archive::take_notices`].
     pub fn commits(&self) -> Result<Commits<'_>> {
@@ -137,6 +208,7 @@ impl Archive {
             tags: Vec::new(),
             undo_of: record.fields.number(Fields::UNDO_OF),
             redo_of: record.fields.number(Fields::REDO_OF),
+            origin: record.fields.get(Fields::ORIGIN).and_then(Origin::decode),
         };
         for (number, mut stored) in (0..).zip(changes) {
             catalog.fill(&mut stored.change)?;

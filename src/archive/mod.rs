@@ -16,6 +16,7 @@ mod load;
 mod lookups;
 mod objects;
 mod patched;
+mod plan;
 mod profiles;
 mod query;
 mod restore;
@@ -34,7 +35,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-pub use commits::Commits;
+pub use commits::{Commits, OldestFirst};
 pub use compact::{CompactOptions, Compacted};
 pub(crate) use contents::{Content, ContentCache, Encoded, ObjectAt};
 pub use edit::Edit;

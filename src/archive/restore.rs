@@ -2,7 +2,8 @@
 
 use super::Archive;
 use super::engine::Fault;
-use super::save::{Conditions, Document, Prepared, plan, stage_plan};
+use super::plan::{Rules, plan};
+use super::save::{Conditions, Document, Prepared};
 use super::transaction::{Draft, Newest, Transaction};
 use super::version::{Change as Changed, CommitView, Note, Status, Version};
 use crate::commit::{Change, Fields, Op};
@@ -297,17 +298,14 @@ fn save_in_front(
     if first.is_empty() {
         return Ok(Vec::new());
     }
-    let plan = plan(transaction, first, Conditions::default(), false)?;
+    let plan = plan(transaction, first, Rules::default())?;
     let message = Some("what was on disk before going back".to_owned());
-    stage_plan(
-        transaction,
-        plan,
-        &Note {
-            message,
-            author: note.author.clone(),
-            ..Note::default()
-        },
-    )
+    let note = Note {
+        message,
+        author: note.author.clone(),
+        ..Note::default()
+    };
+    plan.stage(transaction, &note, Fields::default())
 }
 
 fn content_of(

@@ -6,11 +6,12 @@ use super::Archive;
 use super::ahead::{AHEAD_FROM, Ahead};
 use super::engine::Fault;
 use super::guess::guess;
+use super::plan::Order;
 use super::sources::NewSource;
-use super::transaction::{Draft, NewObject, Newest, Seen, Transaction};
-use super::version::{Change as Saved, Note, Status};
+use super::transaction::{NewObject, Newest, Seen, Transaction};
+use super::version::{Change as Saved, Note};
 use crate::canon::{self, CanonError, Form, NanMode};
-use crate::commit::{Change, Content, Fields, Op, SourceForm};
+use crate::commit::{Origin, SourceForm};
 use crate::error::{Error, Result};
 use crate::id::ObjectId;
 use crate::log::format::MAX_OBJECT_LEN;
@@ -51,7 +52,6 @@ impl Document {
     }
 
     /// A document without bytes of its own whose canonical form the caller has made itself, with `NaN` rejected.
-    #[cfg(feature = "cli")]
     pub(crate) fn canonical(bytes: impl Into<Vec<u8>>) -> Document {
         Document {
             canonical: true,
@@ -83,11 +83,13 @@ impl Document {
 pub(crate) struct Prepared {
     pub path: String,
     pub nan: bool,
-    file: bool,
+    pub file: bool,
     pub object: NewObject,
     source: Written,
     /// What was newest when this was compressed.
     pub seen: Option<Seen>,
+    /// The path that this one takes over from.
+    pub from: Option<String>,
 }
 
 /// How a document was written.
@@ -184,6 +186,7 @@ impl Prepared {
                 },
                 source: Written::NotAtAll,
                 seen: None,
+                from: None,
             });
         }
         let mode = document.nan.unwrap_or(default);
@@ -217,7 +220,18 @@ impl Prepared {
             },
             source,
             seen: None,
+            from: None,
         })
+    }
+
+    /// The form of the source; one that is stored gets its form on staging.
+    pub fn form(&self) -> SourceForm {
+        self.source.form()
+    }
+
+    /// The source, where it is stored.
+    pub fn stored_source(&self) -> Option<&NewSource> {
+        self.source.own()
     }
 
     /// The source, where it must be stored.
@@ -228,8 +242,8 @@ impl Prepared {
         }
     }
 
-    /// Is the newest version this very content?
-    fn is_current(
+    /// Is this version this very content, and can it be loaded?
+    pub fn is_current(
         &self,
         transaction: &Transaction<'_>,
         newest: Option<&Newest>,
@@ -258,101 +272,6 @@ impl Prepared {
     }
 }
 
-/// What a commit of documents will be.
-pub(crate) struct Plan {
-    drafts: Vec<Draft>,
-    /// One for each document, in the order given; the commit of those that are new is not known yet.
-    answers: Vec<Saved>,
-}
-
-/// Decides, against the newest state, which of the documents are new.
-pub(crate) fn plan(
-    transaction: &Transaction<'_>,
-    documents: &[Prepared],
-    conditions: Conditions,
-    ignore_format: bool,
-) -> Result<Plan, Fault> {
-    let mut plan = Plan {
-        drafts: Vec::new(),
-        answers: Vec::new(),
-    };
-    for document in documents {
-        let newest = transaction.newest_after(&document.path, document.seen.as_ref())?;
-        conditions.check(&document.path, newest.as_ref())?;
-        let before = newest.as_ref().map(|newest| newest.change().clone());
-        let id = Some(document.object.id);
-        let current = document.is_current(transaction, newest.as_ref(), ignore_format)?;
-        if let Some(newest) = newest.as_ref().filter(|_| current) {
-            plan.answers.push(Saved {
-                path: document.path.clone(),
-                version: newest.row.version,
-                id,
-                commit: transaction.commit_id(newest.row.seq)?,
-                seq: newest.row.seq,
-                status: Status::Unchanged,
-            });
-            continue;
-        }
-        let old = before.as_ref().and_then(|change| change.content);
-        let same_document =
-            old.is_some_and(|old| old.object == document.object.id && old.nan == document.nan);
-        let reformatted = same_document
-            && match &newest {
-                Some(newest) => transaction.loads(newest, document.seen.as_ref())?,
-                None => false,
-            };
-        let version = before.as_ref().map_or(0, |change| change.version) + 1;
-        let mut change = Change::new(Op::Save, &*document.path, version);
-        change.content = Some(Content {
-            object: document.object.id,
-            source: document.source.form(),
-            nan: document.nan,
-        });
-        change.file = document.file || before.is_some_and(|change| change.file);
-        plan.answers.push(Saved {
-            path: document.path.clone(),
-            version,
-            id,
-            commit: crate::id::CommitId([0; 32]),
-            seq: 0,
-            status: if reformatted {
-                Status::Reformatted
-            } else {
-                Status::Saved
-            },
-        });
-        plan.drafts.push(Draft {
-            change,
-            object: Some(document.object.clone()),
-            source: document.source.own().cloned(),
-            before: newest,
-        });
-    }
-    Ok(plan)
-}
-
-/// Stages the commit of a plan, where anything is new.
-pub(crate) fn stage_plan(
-    transaction: &mut Transaction<'_>,
-    plan: Plan,
-    note: &Note,
-) -> Result<Vec<Saved>, Fault> {
-    let Plan {
-        drafts,
-        mut answers,
-    } = plan;
-    if !drafts.is_empty() {
-        let staged = transaction.stage(note, Fields::default(), drafts)?;
-        for answer in answers
-            .iter_mut()
-            .filter(|answer| answer.status != Status::Unchanged)
-        {
-            (answer.commit, answer.seq) = (staged.commit, staged.seq);
-        }
-    }
-    Ok(answers)
-}
-
 /// A commit of one or more documents, all of them or none.
 ///
 /// ```
@@ -373,22 +292,16 @@ pub(crate) fn stage_plan(
 #[must_use = "nothing is saved before commit()"]
 pub struct Save<'a> {
     archive: &'a Archive,
-    documents: Vec<Prepared>,
+    order: Order,
     paths: HashSet<String>,
-    note: Note,
-    conditions: Conditions,
-    ignore_format: bool,
 }
 
 impl<'a> Save<'a> {
     pub(crate) fn new(archive: &'a Archive) -> Save<'a> {
         Save {
             archive,
-            documents: Vec::new(),
+            order: Order::default(),
             paths: HashSet::new(),
-            note: Note::default(),
-            conditions: Conditions::default(),
-            ignore_format: false,
         }
     }
 
@@ -402,45 +315,86 @@ impl<'a> Save<'a> {
         if !self.paths.insert(path.to_owned()) {
             return Err(Error::invalid(format!("{path} is in this commit already")));
         }
-        self.documents.push(prepared);
+        self.order.documents.push(prepared);
         Ok(self)
+    }
+
+    /// Adds a document that was under another path before, which ends in the same commit. Where `from` has this very
+    /// document now, and `path` has none, that is a rename, which the history follows.
+    ///
+    /// # Errors
+    /// As for [`Save::add`]; `from` must not be in the commit otherwise.
+    pub fn add_moved(&mut self, from: &str, path: &str, document: Document) -> Result<&mut Self> {
+        if self.paths.contains(from) || from == path {
+            return Err(Error::invalid(format!("{from} is in this commit already")));
+        }
+        self.add(path, document)?;
+        self.paths.insert(from.to_owned());
+        if let Some(added) = self.order.documents.last_mut() {
+            added.from = Some(from.to_owned());
+        }
+        Ok(self)
+    }
+
+    /// Ends a path in the same commit; nothing happens where it has no document.
+    ///
+    /// # Errors
+    /// `Usage` for a path that is in the commit already.
+    pub fn delete(&mut self, path: &str) -> Result<&mut Self> {
+        if !self.paths.insert(path.to_owned()) {
+            return Err(Error::invalid(format!("{path} is in this commit already")));
+        }
+        self.order.ends.push(path.to_owned());
+        Ok(self)
+    }
+
+    /// Where the commit comes from, when it is a copy of one of another archive.
+    pub fn origin(&mut self, origin: Origin) -> &mut Self {
+        self.order.origin = Some(origin);
+        self
+    }
+
+    /// Content equal to the newest version makes a version all the same, as the copy of a history needs it.
+    pub fn repeat(&mut self, yes: bool) -> &mut Self {
+        self.order.rules.repeat = yes;
+        self
     }
 
     /// Message, author, metadata and time of the commit.
     pub fn note(&mut self, note: Note) -> &mut Self {
-        self.note = note;
+        self.order.note = note;
         self
     }
 
     /// Commits only if the newest version of every path is this one (0: it has none).
     pub fn if_version(&mut self, version: u64) -> &mut Self {
-        self.conditions.if_version = Some(version);
+        self.order.rules.conditions.if_version = Some(version);
         self
     }
 
     /// Commits only if no path has a document now.
     pub fn if_absent(&mut self) -> &mut Self {
-        self.conditions.if_absent = true;
+        self.order.rules.conditions.if_absent = true;
         self
     }
 
     /// The same document in other bytes makes no version.
     pub fn ignore_format(&mut self, yes: bool) -> &mut Self {
-        self.ignore_format = yes;
+        self.order.rules.ignore_format = yes;
         self
     }
 
-    /// How many documents were added.
+    /// How many documents were added, and paths ended.
     pub fn len(&self) -> usize {
-        self.documents.len()
+        self.order.documents.len() + self.order.ends.len()
     }
 
     /// Was nothing added?
     pub fn is_empty(&self) -> bool {
-        self.documents.is_empty()
+        self.len() == 0
     }
 
-    /// Is a document of this path in the commit?
+    /// Is this path in the commit?
     pub fn has(&self, path: &str) -> bool {
         self.paths.contains(path)
     }
@@ -450,24 +404,15 @@ impl<'a> Save<'a> {
     /// # Errors
     /// `Conflict` where a condition does not hold, `Busy`, `Io`, `OutcomeUnknown`.
     pub fn commit(mut self) -> Result<Vec<Saved>> {
-        if self.documents.is_empty() {
+        if self.is_empty() {
             return Ok(Vec::new());
         }
         let engine = &self.archive.engine;
-        for document in &mut self.documents {
+        for document in &mut self.order.documents {
             guess(document, engine);
         }
-        let Save {
-            documents,
-            note,
-            conditions,
-            ignore_format,
-            ..
-        } = self;
-        engine.submit(move |transaction| {
-            let plan = plan(transaction, &documents, conditions, ignore_format)?;
-            stage_plan(transaction, plan, &note)
-        })
+        let order = self.order;
+        engine.submit(move |transaction| order.stage(transaction))
     }
 }
 
@@ -497,7 +442,7 @@ impl<'a> Batch<'a> {
             self.ahead = Ahead::start(&self.archive.engine);
         }
         if let Some(ahead) = &mut self.ahead {
-            ahead.take(number, &mut save.documents);
+            ahead.take(number, &mut save.order.documents);
         }
         self.saves.push(save);
     }
@@ -519,28 +464,13 @@ impl<'a> Batch<'a> {
         }
         if let Some(ahead) = self.ahead.take() {
             for (number, document) in ahead.finish()? {
-                self.saves[number].documents.push(document);
+                self.saves[number].order.documents.push(document);
             }
         }
-        let saves: Vec<_> = self
-            .saves
-            .into_iter()
-            .map(|save| {
-                (
-                    save.documents,
-                    save.note,
-                    save.conditions,
-                    save.ignore_format,
-                )
-            })
-            .collect();
+        let orders: Vec<Order> = self.saves.into_iter().map(|save| save.order).collect();
         self.archive.engine.submit(move |transaction| {
-            let mut answers = Vec::with_capacity(saves.len());
-            for (documents, note, conditions, ignore_format) in &saves {
-                let plan = plan(transaction, documents, *conditions, *ignore_format)?;
-                answers.push(stage_plan(transaction, plan, note)?);
-            }
-            Ok(answers)
+            let staged = orders.iter().map(|order| order.stage(transaction));
+            staged.collect()
         })
     }
 }

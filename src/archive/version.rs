@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::commit::{Change as StoredChange, Fields, Op, SourceForm};
+use crate::commit::{Change as StoredChange, Fields, Op, Origin, SourceForm};
 use crate::id::{CommitId, ObjectId};
 use crate::log::record::CommitRecord;
 
@@ -56,6 +56,8 @@ pub struct Version {
     pub message: Option<String>,
     /// Metadata of the commit.
     pub meta: Map<String, Value>,
+    /// The commit of another archive that the commit is a copy of.
+    pub origin: Option<Origin>,
     pub(crate) form: SourceForm,
     pub(crate) change: u64,
 }
@@ -98,6 +100,7 @@ impl Version {
             author: record.fields.text(Fields::AUTHOR),
             message: record.fields.text(Fields::MESSAGE),
             meta: meta_of(record),
+            origin: record.fields.get(Fields::ORIGIN).and_then(Origin::decode),
             form,
             change: number,
         }
@@ -226,6 +229,8 @@ pub struct CommitView {
     pub undo_of: Option<u64>,
     /// The number of the undo that it takes back.
     pub redo_of: Option<u64>,
+    /// The commit of another archive that it is a copy of.
+    pub origin: Option<Origin>,
 }
 
 /// A name for one version of a path, or for the whole archive at one commit.

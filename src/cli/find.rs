@@ -1,16 +1,15 @@
 //! `backstory find`
 
 use clap::ValueHint;
-use globset::{GlobBuilder, GlobMatcher};
 
 use super::context::Context;
 use super::failure::Failure;
+use super::globs::Wanted;
 use super::json::{Object, array};
 use super::output::style;
 use super::text::{clock, count, cut, quote, visible};
 use crate::find::{Found, Node, Query, Which, find};
 use crate::time::format_utc;
-use crate::workspace::Workspace;
 
 /// Longest value that is shown whole, in characters.
 const VALUE_LIMIT: usize = 72;
@@ -49,27 +48,14 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         Failure::usage(error.to_string()).hint("backstory find '@.status == \"failed\"'")
     })?;
     let workspace = context.workspace_for(&args.globs)?;
-    let mut wanted = Vec::new();
-    for glob in &args.globs {
-        wanted.push(Wanted::new(glob, &workspace)?);
-    }
+    let wanted = Wanted::all(&args.globs, &workspace)?;
     let archive = workspace.archive();
-    let paths = archive.list("")?;
-    for (wanted, argument) in wanted.iter().zip(&args.globs) {
-        if !paths.iter().any(|version| wanted.has(&version.path)) {
-            return Err(
-                Failure::not_found(format!("no such path in the archive: {argument}"))
-                    .about(argument)
-                    .hint("backstory ls"),
-            );
-        }
-    }
     let which = match (args.all, args.first) {
         (true, _) => Which::All,
         (_, true) => Which::First,
         _ => Which::Newest,
     };
-    let is_wanted = |path: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted.has(path));
+    let is_wanted = |path: &str| Wanted::any_has(&wanted, path);
     let mut matches = 0_u64;
     let mut failures = 0_u64;
     for found in find(archive, &query, which, is_wanted)? {
@@ -102,38 +88,6 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         });
     }
     Ok(super::DONE)
-}
-
-/// A path, a folder or a pattern.
-struct Wanted {
-    path: String,
-    pattern: Option<GlobMatcher>,
-}
-
-impl Wanted {
-    fn new(argument: &str, workspace: &Workspace) -> Result<Wanted, Failure> {
-        let path = workspace.prefix_argument(argument)?;
-        let pattern = GlobBuilder::new(&path)
-            .literal_separator(true)
-            .build()
-            .map_err(|error| Failure::usage(format!("{argument} is not a pattern: {error}")));
-        let pattern = match pattern {
-            Ok(pattern) => Some(pattern.compile_matcher()),
-            // A name may look like half a pattern.
-            Err(_) if workspace.archive().path_exists(&path)? => None,
-            Err(failure) => return Err(failure),
-        };
-        Ok(Wanted { path, pattern })
-    }
-
-    fn has(&self, path: &str) -> bool {
-        let below = path.strip_prefix(&self.path);
-        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.path.is_empty())
-            || self
-                .pattern
-                .as_ref()
-                .is_some_and(|pattern| pattern.is_match(path))
-    }
 }
 
 fn print(found: &Found, pointers: bool, context: &mut Context) {

@@ -1,6 +1,6 @@
 //! Path arguments with wildcards.
 
-use globset::{GlobBuilder, escape};
+use globset::{GlobBuilder, GlobMatcher, escape};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -83,4 +83,63 @@ fn folder_of(pattern: &str) -> String {
     let wild = pattern.find(WILD).unwrap_or(pattern.len());
     let plain = &pattern[..wild];
     plain.rfind('/').map_or("", |end| &plain[..end]).to_owned()
+}
+
+/// A path, a folder or a pattern.
+pub(super) struct Wanted {
+    path: String,
+    pattern: Option<GlobMatcher>,
+}
+
+impl Wanted {
+    /// Each of the arguments, which must name something that the archive has or had.
+    pub fn all(arguments: &[String], workspace: &Workspace) -> Result<Vec<Wanted>, Failure> {
+        let mut wanted = Vec::new();
+        for argument in arguments {
+            wanted.push(Wanted::new(argument, workspace)?);
+        }
+        if wanted.is_empty() {
+            return Ok(wanted);
+        }
+        let paths = workspace.archive().list("")?;
+        for (wanted, argument) in wanted.iter().zip(arguments) {
+            if !paths.iter().any(|version| wanted.has(&version.path)) {
+                return Err(
+                    Failure::not_found(format!("no such path in the archive: {argument}"))
+                        .about(argument)
+                        .hint("backstory ls"),
+                );
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Does one of these mean the path? Where there are none, every path is meant.
+    pub fn any_has(wanted: &[Wanted], path: &str) -> bool {
+        wanted.is_empty() || wanted.iter().any(|wanted| wanted.has(path))
+    }
+
+    fn new(argument: &str, workspace: &Workspace) -> Result<Wanted, Failure> {
+        let path = workspace.prefix_argument(argument)?;
+        let pattern = GlobBuilder::new(&path)
+            .literal_separator(true)
+            .build()
+            .map_err(|error| Failure::usage(format!("{argument} is not a pattern: {error}")));
+        let pattern = match pattern {
+            Ok(pattern) => Some(pattern.compile_matcher()),
+            // A name may look like half a pattern.
+            Err(_) if workspace.archive().path_exists(&path)? => None,
+            Err(failure) => return Err(failure),
+        };
+        Ok(Wanted { path, pattern })
+    }
+
+    fn has(&self, path: &str) -> bool {
+        let below = path.strip_prefix(&self.path);
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.path.is_empty())
+            || self
+                .pattern
+                .as_ref()
+                .is_some_and(|pattern| pattern.is_match(path))
+    }
 }

@@ -238,6 +238,13 @@ fn version_json(version: &Version, source: Option<ObjectId>, rev: &str) -> Objec
         .optional_text("message", version.message.as_deref())
         .map("meta", &version.meta)
         .text("rev", rev);
+    if let Some(origin) = &version.origin {
+        let mut from = Object::new();
+        from.text("archive", &origin.archive.to_string())
+            .text("commit", &origin.commit.to_string())
+            .text("recorded", &format_utc(origin.recorded));
+        line.raw("origin", &from.finish());
+    }
     line
 }
 

@@ -13,12 +13,14 @@ mod delete;
 mod diff;
 mod diff_args;
 mod environment;
+mod export;
 mod failure;
 mod find;
 mod globs;
 mod hash;
 mod head;
 mod identify;
+mod import;
 mod init;
 mod json;
 mod load;
@@ -32,6 +34,7 @@ mod progress;
 mod redo;
 mod reindex;
 mod repair;
+mod restore;
 mod restored;
 mod rollback;
 mod save;
@@ -121,6 +124,9 @@ enum Command {
     Reindex(reindex::Args),
     Compact(compact::Args),
     Repair(repair::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Restore(restore::Args),
     Completions(completions::Args),
 }
 
@@ -190,7 +196,8 @@ fn command_alone(name: &str) -> Option<clap::Command> {
     }
     Some(commands!(
         init save load log series diff profile blame apply rollback undo redo status identify find sql
-        ls mv delete undelete tag stats head verify canon hash reindex compact repair completions
+        ls mv delete undelete tag stats head verify canon hash reindex compact repair import export
+        restore completions
     ))
 }
 
@@ -242,6 +249,9 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Reindex(args) => reindex::run(args, context),
         Command::Compact(args) => compact::run(args, context),
         Command::Repair(args) => repair::run(args, context),
+        Command::Import(args) => import::run(args, context),
+        Command::Export(args) => export::run(args, context),
+        Command::Restore(args) => restore::run(args, context),
         Command::Completions(args) => completions::run(args, context),
     }
 }

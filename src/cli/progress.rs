@@ -24,6 +24,11 @@ pub(super) fn files(total: u64, context: &Context) -> Progress {
     )
 }
 
+/// For a number of files that is told later.
+pub(super) fn files_of(context: &Context) -> Progress {
+    start(0, true, "{bar:30} {human_pos}/{human_len} files", context)
+}
+
 /// For a number of commits that is told later.
 pub(super) fn commits(context: &Context) -> Progress {
     start(
@@ -42,6 +47,13 @@ pub(super) fn objects(context: &Context) -> Progress {
         "{bar:30} {human_pos}/{human_len} objects {eta}",
         context,
     )
+}
+
+/// For a number of versions that nobody knows.
+pub(super) fn versions(context: &Context) -> Progress {
+    let progress = start(0, true, "{spinner} {human_pos} versions {elapsed}", context);
+    progress.bar.enable_steady_tick(Duration::from_millis(100));
+    progress
 }
 
 /// For work of unknown length.
@@ -72,6 +84,11 @@ impl Progress {
 
     pub fn set(&self, done: u64, total: u64) {
         self.bar.set_length(total);
+        self.bar.set_position(done);
+    }
+
+    /// So much is done of what has no known end.
+    pub fn reached(&self, done: u64) {
         self.bar.set_position(done);
     }
 

@@ -51,6 +51,12 @@ pub fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
+/// Is there something that keeps `path` from being a file: a folder of its name, or a file where it needs a folder?
+pub fn is_blocked(path: &Path) -> bool {
+    let mut above = path.ancestors().skip(1);
+    is_folder(path) || above.any(|above| is_there(above) && !is_folder(above))
+}
+
 /// The size in bytes; 0 where it cannot be looked at.
 pub fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
@@ -63,6 +69,17 @@ pub fn size(path: &Path) -> u64 {
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     read_if_there(path)?
         .ok_or_else(|| Error::not_found(format!("no such file: {}", path.display())))
+}
+
+/// Opens a file to be read piece by piece.
+///
+/// # Errors
+/// As for [`read`].
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| match is_missing(&error) {
+        true => Error::not_found(format!("no such file: {}", path.display())),
+        false => Error::io(format!("read {}", path.display()), error),
+    })
 }
 
 /// Reads a whole file; `None` where nothing has the name.
@@ -302,7 +319,7 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many links lead on from one another"))
 }
 
-fn parent(path: &Path) -> &Path {
+pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         Some(_) => Path::new("."),
@@ -319,7 +336,7 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 /// Puts the names in a folder on disk, where the system can do that.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(folder)?.sync_all()
     } else {

@@ -6,6 +6,8 @@
 pub mod files;
 mod local;
 mod memory;
+pub mod output;
+pub mod walk;
 
 use std::fmt::Debug;
 use std::io;

@@ -8,6 +8,7 @@ mod discover;
 mod disk;
 mod paths;
 mod restore;
+mod state;
 mod status;
 
 pub use discover::{
@@ -15,6 +16,7 @@ pub use discover::{
 };
 pub use paths::Target;
 pub use restore::{Destination, FileEvent, FileReport, Report};
+pub use state::{StateEvent, StateOptions, StateReport};
 pub use status::{FileStatus, State};
 
 use std::path::{Path, PathBuf};

@@ -184,7 +184,7 @@ impl Workspace {
     ///
     /// # Errors
     /// `Usage` for a file of the archive itself.
-    fn archived_path_of(&self, file: &Path) -> Result<Option<String>> {
+    pub(super) fn archived_path_of(&self, file: &Path) -> Result<Option<String>> {
         let absolute = self.base.join(file);
         let real = files::resolve(&absolute).unwrap_or(absolute);
         if real.starts_with(self.root.join(ARCHIVE_FOLDER)) {

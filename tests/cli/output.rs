@@ -151,6 +151,9 @@ fn help_lists_the_commands() {
         "reindex",
         "compact",
         "repair",
+        "import",
+        "export",
+        "restore",
         "completions",
         "help",
     ];
