@@ -6,6 +6,7 @@ use super::Archive;
 use super::ahead::{AHEAD_FROM, Ahead};
 use super::engine::Fault;
 use super::guess::guess;
+use super::restore::{add_first, save_in_front};
 use super::sources::NewSource;
 use super::transaction::{Draft, NewObject, Newest, Seen, Transaction};
 use super::version::{Change as Saved, Note, Status};
@@ -373,6 +374,7 @@ pub struct Save<'a> {
     archive: &'a Archive,
     documents: Vec<Prepared>,
     paths: HashSet<String>,
+    first: Vec<Prepared>,
     note: Note,
     conditions: Conditions,
     ignore_format: bool,
@@ -384,6 +386,7 @@ impl<'a> Save<'a> {
             archive,
             documents: Vec::new(),
             paths: HashSet::new(),
+            first: Vec::new(),
             note: Note::default(),
             conditions: Conditions::default(),
             ignore_format: false,
@@ -401,6 +404,17 @@ impl<'a> Save<'a> {
             return Err(Error::invalid(format!("{path} is in this commit already")));
         }
         self.documents.push(prepared);
+        Ok(self)
+    }
+
+    /// Saves what the file of a path holds in a commit of its own in front, with the same sync. Conditions are about the
+    /// versions in front of it.
+    ///
+    /// # Errors
+    /// `InvalidDocument` where it cannot be saved.
+    pub fn save_first(&mut self, path: &str, document: Document) -> Result<&mut Self> {
+        let prepared = self.archive.prepare(path, document)?;
+        add_first(&mut self.first, prepared)?;
         Ok(self)
     }
 
@@ -443,7 +457,8 @@ impl<'a> Save<'a> {
         self.paths.contains(path)
     }
 
-    /// Commits. Once this returns the commit is on disk; what is `Unchanged` was there before.
+    /// Commits. Once this returns the commit is on disk; what is `Unchanged` was there before. The answers are in the
+    /// order of the calls, those of [`Save::save_first`] in front.
     ///
     /// # Errors
     /// `Conflict` where a condition does not hold, `Busy`, `Io`, `OutcomeUnknown`.
@@ -455,19 +470,50 @@ impl<'a> Save<'a> {
         for document in &mut self.documents {
             guess(document, engine);
         }
-        let Save {
-            documents,
-            note,
-            conditions,
-            ignore_format,
-            ..
-        } = self;
-        engine.submit(move |transaction| {
-            let plan = plan(transaction, &documents, conditions, ignore_format)?;
-            stage_plan(transaction, plan, &note)
-        })
+        let commit = Ready::of(self);
+        engine.submit(move |transaction| commit.stage(transaction))
     }
 }
+
+/// A commit whose documents were all read and compressed.
+struct Ready {
+    documents: Vec<Prepared>,
+    first: Vec<Prepared>,
+    note: Note,
+    conditions: Conditions,
+    ignore_format: bool,
+}
+
+impl Ready {
+    fn of(save: Save<'_>) -> Ready {
+        Ready {
+            documents: save.documents,
+            first: save.first,
+            note: save.note,
+            conditions: save.conditions,
+            ignore_format: save.ignore_format,
+        }
+    }
+
+    fn stage(&self, transaction: &mut Transaction<'_>) -> Result<Vec<Saved>, Fault> {
+        let mut conditions = self.conditions;
+        let mut answers = Vec::new();
+        if !self.first.is_empty() {
+            for document in &self.documents {
+                let newest = transaction.newest_after(&document.path, document.seen.as_ref())?;
+                conditions.check(&document.path, newest.as_ref())?;
+            }
+            conditions = Conditions::default();
+            answers = save_in_front(transaction, &self.first, &self.note, BEFORE_SAVING)?;
+        }
+        let plan = plan(transaction, &self.documents, conditions, self.ignore_format)?;
+        answers.extend(stage_plan(transaction, plan, &self.note)?);
+        Ok(answers)
+    }
+}
+
+/// The message of a commit in front of a save.
+const BEFORE_SAVING: &str = "what was on disk before saving";
 
 /// Several commits with one append and one sync for all of them: each is atomic, and all of them are on disk when
 /// [`Batch::commit`] returns.
@@ -520,25 +566,10 @@ impl<'a> Batch<'a> {
                 self.saves[number].documents.push(document);
             }
         }
-        let saves: Vec<_> = self
-            .saves
-            .into_iter()
-            .map(|save| {
-                (
-                    save.documents,
-                    save.note,
-                    save.conditions,
-                    save.ignore_format,
-                )
-            })
-            .collect();
+        let saves: Vec<Ready> = self.saves.into_iter().map(Ready::of).collect();
         self.archive.engine.submit(move |transaction| {
-            let mut answers = Vec::with_capacity(saves.len());
-            for (documents, note, conditions, ignore_format) in &saves {
-                let plan = plan(transaction, documents, *conditions, *ignore_format)?;
-                answers.push(stage_plan(transaction, plan, note)?);
-            }
-            Ok(answers)
+            let staged = saves.iter().map(|save| save.stage(transaction));
+            staged.collect()
         })
     }
 }

@@ -8,13 +8,16 @@ mod discover;
 mod disk;
 mod paths;
 mod restore;
+mod save;
 mod status;
+mod written;
 
 pub use discover::{
     Place, find_archive, find_git_work_tree, place_for, project_root, start_folder,
 };
 pub use paths::Target;
 pub use restore::{Destination, FileEvent, FileReport, Report};
+pub use save::{FileContent, FileSave};
 pub use status::{FileStatus, State};
 
 use std::path::{Path, PathBuf};
@@ -22,6 +25,7 @@ use std::path::{Path, PathBuf};
 use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::storage::files;
+use written::Written;
 
 pub use crate::log::format::ARCHIVE_FOLDER;
 
@@ -35,6 +39,7 @@ pub struct Workspace {
     given_root: PathBuf,
     /// What relative path arguments start from.
     base: PathBuf,
+    written: Written,
 }
 
 impl Workspace {
@@ -58,6 +63,7 @@ impl Workspace {
             root,
             given_root,
             base: base.to_owned(),
+            written: Written::default(),
         })
     }
 
