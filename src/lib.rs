@@ -48,6 +48,7 @@ pub mod layout;
 pub mod log;
 pub mod path;
 pub mod pointer;
+pub mod provenance;
 pub mod repair;
 pub mod revision;
 pub mod series;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers, topmost first; modules of one row do not import each other unless they are the same.
 const LAYERS: &[&[&str]] = &[
-    &["wire", "escape", "id", "path", "time"],
+    &["wire", "escape", "id", "path", "time", "provenance"],
     &["canon", "pointer"],
     &["layout"],
     &["error", "commit", "revision", "diff"],

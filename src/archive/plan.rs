@@ -1,7 +1,7 @@
 //! Deciding, against the newest state, what a commit of documents will be.
 
 use super::engine::Fault;
-use super::restore::{answer, stage_answers};
+use super::restore::{answer, save_in_front, stage_answers};
 use super::save::{Conditions, Prepared};
 use super::transaction::{Draft, Newest, Transaction};
 use super::version::{Change as Saved, Note, Status};
@@ -12,6 +12,8 @@ use crate::error::Result;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Order {
     pub documents: Vec<Prepared>,
+    /// What files hold, for a commit of its own in front.
+    pub first: Vec<Prepared>,
     /// Paths that end.
     pub ends: Vec<String>,
     pub note: Note,
@@ -41,17 +43,35 @@ pub(crate) struct Plan {
 impl Order {
     /// Decides and stages.
     pub fn stage(&self, transaction: &mut Transaction<'_>) -> Result<Vec<Saved>, Fault> {
-        let mut plan = plan(transaction, &self.documents, self.rules)?;
+        let mut rules = self.rules;
+        let mut answers = Vec::new();
+        if !self.first.is_empty() {
+            // Conditions are about the versions in front of both commits.
+            for document in &self.documents {
+                let newest = transaction.newest_after(&document.path, document.seen.as_ref())?;
+                rules.conditions.check(&document.path, newest.as_ref())?;
+            }
+            for path in &self.ends {
+                rules.conditions.check(path, transaction.newest(path)?.as_ref())?;
+            }
+            rules.conditions = Conditions::default();
+            answers = save_in_front(transaction, &self.first, &self.note, BEFORE_SAVING)?;
+        }
+        let mut plan = plan(transaction, &self.documents, rules)?;
         for path in &self.ends {
-            plan.end(transaction, path, self.rules.conditions)?;
+            plan.end(transaction, path, rules.conditions)?;
         }
         let mut fields = Fields::default();
         if let Some(origin) = &self.origin {
             fields.set(Fields::ORIGIN, origin.encode());
         }
-        plan.stage(transaction, &self.note, fields)
+        answers.extend(plan.stage(transaction, &self.note, fields)?);
+        Ok(answers)
     }
 }
+
+/// The message of a commit in front of a save.
+const BEFORE_SAVING: &str = "what was on disk before saving";
 
 /// Decides, against the newest state, which of the documents are new.
 pub(crate) fn plan(

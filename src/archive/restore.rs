@@ -115,7 +115,7 @@ impl<'a> Rollback<'a> {
             for target in &targets {
                 conditions.check(&target.path, transaction.newest(&target.path)?.as_ref())?;
             }
-            let first = save_in_front(transaction, &first, &note)?;
+            let first = save_in_front(transaction, &first, &note, BEFORE_GOING_BACK)?;
             let mut drafts = Vec::new();
             let mut changes = Vec::new();
             for target in &targets {
@@ -239,7 +239,7 @@ impl<'a> Undo<'a> {
                     }
                     restored.push((version.path.clone(), before));
                 }
-                let first = save_in_front(transaction, &first, &note)?;
+                let first = save_in_front(transaction, &first, &note, BEFORE_GOING_BACK)?;
                 for (path, before) in restored {
                     let newest = transaction.newest(&path)?;
                     let number = newest.as_ref().map_or(0, |newest| newest.row.version);
@@ -282,7 +282,7 @@ impl<'a> Undo<'a> {
     }
 }
 
-fn add_first(first: &mut Vec<Prepared>, document: Prepared) -> Result<()> {
+pub(super) fn add_first(first: &mut Vec<Prepared>, document: Prepared) -> Result<()> {
     if first.iter().any(|other| other.path == document.path) {
         return Err(Error::invalid(format!("{} is named twice", document.path)));
     }
@@ -290,16 +290,21 @@ fn add_first(first: &mut Vec<Prepared>, document: Prepared) -> Result<()> {
     Ok(())
 }
 
-fn save_in_front(
+/// The message of a commit in front of a rollback or an undo.
+const BEFORE_GOING_BACK: &str = "what was on disk before going back";
+
+/// Stages what the files hold in a commit of its own.
+pub(super) fn save_in_front(
     transaction: &mut Transaction<'_>,
     first: &[Prepared],
     note: &Note,
+    message: &str,
 ) -> Result<Vec<Changed>, Fault> {
     if first.is_empty() {
         return Ok(Vec::new());
     }
     let plan = plan(transaction, first, Rules::default())?;
-    let message = Some("what was on disk before going back".to_owned());
+    let message = Some(message.to_owned());
     let note = Note {
         message,
         author: note.author.clone(),

@@ -7,6 +7,7 @@ use super::ahead::{AHEAD_FROM, Ahead};
 use super::engine::Fault;
 use super::guess::guess;
 use super::plan::Order;
+use super::restore::add_first;
 use super::sources::NewSource;
 use super::transaction::{NewObject, Newest, Seen, Transaction};
 use super::version::{Change as Saved, Note};
@@ -360,6 +361,17 @@ impl<'a> Save<'a> {
         self
     }
 
+    /// Saves what the file of a path holds in a commit of its own in front, with the same sync. Conditions are about the
+    /// versions in front of it.
+    ///
+    /// # Errors
+    /// `InvalidDocument` where it cannot be saved.
+    pub fn save_first(&mut self, path: &str, document: Document) -> Result<&mut Self> {
+        let prepared = self.archive.prepare(path, document)?;
+        add_first(&mut self.order.first, prepared)?;
+        Ok(self)
+    }
+
     /// Message, author, metadata and time of the commit.
     pub fn note(&mut self, note: Note) -> &mut Self {
         self.order.note = note;
@@ -399,7 +411,8 @@ impl<'a> Save<'a> {
         self.paths.contains(path)
     }
 
-    /// Commits. Once this returns the commit is on disk; what is `Unchanged` was there before.
+    /// Commits. Once this returns the commit is on disk; what is `Unchanged` was there before. The answers are in the
+    /// order of the calls, those of [`Save::save_first`] in front.
     ///
     /// # Errors
     /// `Conflict` where a condition does not hold, `Busy`, `Io`, `OutcomeUnknown`.

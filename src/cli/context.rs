@@ -22,6 +22,8 @@ pub(super) struct Context {
     /// The current directory.
     pub cwd: PathBuf,
     globals: Globals,
+    /// The call, the program's name in front.
+    pub command_line: Vec<String>,
     /// The call as a shell takes it.
     call: Vec<String>,
     opened: Option<Archive>,
@@ -51,8 +53,10 @@ impl Context {
             .skip(1)
             .map(|argument| quote(&argument.to_string_lossy()).into_owned())
             .collect();
+        let command_line = arguments.iter().map(|argument| argument.to_string_lossy());
         let out = Output::new(color && !globals.json);
         Ok(Context {
+            command_line: command_line.map(String::from).collect(),
             out,
             environment,
             cwd,

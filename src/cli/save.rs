@@ -13,6 +13,7 @@ use super::{progress, save_jsonl};
 use crate::archive::Document;
 use crate::canon::{NanMode, canonicalize_with};
 use crate::error::Error;
+use crate::provenance::{META_KEY, Provenance, git_state};
 use crate::storage::files;
 use crate::workspace::{ARCHIVE_FOLDER, Place, Workspace, find_archive, place_for, start_folder};
 
@@ -26,6 +27,7 @@ use crate::workspace::{ARCHIVE_FOLDER, Place, Workspace, find_archive, place_for
 #[command(after_help = "Examples:
   backstory save config/production.json -m 'raise the timeout'
   backstory save config metrics.json --author ana --meta run=42
+  backstory save results --provenance
   curl -s https://example.org/sensors | backstory save - --as sensors.json
   backstory save --jsonl --batch 1000 < readings.jsonl
 
@@ -62,8 +64,11 @@ pub(super) struct Args {
     /// Save also what ignore files leave out
     #[arg(long)]
     pub no_ignore: bool,
+    /// Keep with the commit where it comes from: git commit, command line without secrets, host and user
+    #[arg(long)]
+    pub provenance: bool,
     /// Read one document a line from standard input
-    #[arg(long, conflicts_with_all = ["files", "as_path", "if_version", "if_absent"])]
+    #[arg(long, conflicts_with_all = ["files", "as_path", "if_version", "if_absent", "provenance"])]
     pub jsonl: bool,
     /// With --jsonl: put N lines on disk at once
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -95,8 +100,12 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     }
     let workspace = open(&place, args.no_init, context)?;
     let mut save = workspace.archive().save();
-    save.note(args.note.note(context))
-        .ignore_format(args.ignore_format);
+    let mut note = args.note.note(context);
+    if args.provenance {
+        let value = provenance(&workspace, context).to_value();
+        note.meta.insert(META_KEY.to_owned(), value);
+    }
+    save.note(note).ignore_format(args.ignore_format);
     if let Some(version) = args.if_version {
         save.if_version(version);
     }
@@ -131,6 +140,16 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         context.change(&change);
     }
     Ok(super::DONE)
+}
+
+/// Where this call comes from; git is asked where it was made, then at the root of the archive.
+fn provenance(workspace: &Workspace, context: &Context) -> Provenance {
+    let folders = [context.cwd.as_path(), workspace.root()];
+    let mut provenance = Provenance::of_command(&context.command_line);
+    provenance.git = folders.into_iter().find_map(git_state);
+    provenance.host = context.environment.host();
+    provenance.user = context.environment.user.clone();
+    provenance
 }
 
 fn check(args: &Args) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
 
 use crate::error::{Error, Result};
 
@@ -108,16 +108,82 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// Where `path` is a folder, and what the system said; the old file is then untouched and no temporary file stays.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |error| Error::io(format!("write {}", path.display()), error);
-    match kind(path)? {
-        Kind::Folder => return Err(failed(io::Error::other("it is a folder"))),
-        Kind::Stream => return write_stream(path, bytes).map_err(failed),
-        Kind::File | Kind::Missing => {}
+    Replacement::prepare(path, bytes)?.put(Durability::Synced)
+}
+
+/// When new bytes are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// On return.
+    Synced,
+    /// When the system gets round to it. After a power cut before that the file may be the old one, the new one, or
+    /// on some file systems an empty one.
+    Lazy,
+}
+
+/// The next content of a file, written to a temporary file beside it: all that can fail for want of room or of
+/// permission has been done. The temporary file goes when this is dropped.
+#[derive(Debug)]
+pub struct Replacement {
+    path: PathBuf,
+    next: Next,
+}
+
+#[derive(Debug)]
+enum Next {
+    /// To be renamed to this name.
+    File(NamedTempFile, PathBuf),
+    /// A pipe or a device gets the bytes themselves.
+    Stream(Vec<u8>),
+}
+
+impl Replacement {
+    /// Writes the temporary file; nothing else has changed when this returns, but that missing folders were made.
+    ///
+    /// # Errors
+    /// As [`write_atomically`].
+    pub fn prepare(path: &Path, bytes: &[u8]) -> Result<Replacement> {
+        let failed = |error| Error::io(format!("write {}", path.display()), error);
+        let next = match kind(path)? {
+            Kind::Folder => return Err(failed(a_folder())),
+            Kind::Stream => Next::Stream(bytes.to_owned()),
+            Kind::File | Kind::Missing => {
+                let target = follow_links(path).map_err(failed)?;
+                let folder = parent(&target);
+                create_folder(folder)?;
+                Next::File(temporary(&target, folder, bytes).map_err(failed)?, target)
+            }
+        };
+        let path = path.to_owned();
+        Ok(Replacement { path, next })
     }
-    let target = follow_links(path).map_err(failed)?;
-    let folder = parent(&target);
-    create_folder(folder)?;
-    replace(&target, folder, bytes).map_err(failed)
+
+    /// Puts the content in its place.
+    ///
+    /// # Errors
+    /// As [`write_atomically`].
+    pub fn put(self, durability: Durability) -> Result<()> {
+        let Replacement { path, next } = self;
+        let put = || match next {
+            Next::Stream(bytes) => write_stream(&path, &bytes),
+            Next::File(temporary, target) => {
+                if durability == Durability::Synced {
+                    temporary.as_file().sync_all()?;
+                }
+                temporary.persist(&target).map_err(|error| error.error)?;
+                match durability {
+                    Durability::Synced => sync_folder(parent(&target)),
+                    Durability::Lazy => Ok(()),
+                }
+            }
+        };
+        put().map_err(|error| Error::io(format!("write {}", path.display()), error))
+    }
+}
+
+/// What is said of a folder that stands where a file is to be.
+pub(crate) fn a_folder() -> io::Error {
+    io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")
 }
 
 fn write_stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -126,7 +192,8 @@ fn write_stream(path: &Path, bytes: &[u8]) -> io::Result<()> {
     stream.flush()
 }
 
-fn replace(target: &Path, folder: &Path, bytes: &[u8]) -> io::Result<()> {
+/// A temporary file with these bytes and the permissions that its target has, or is to have.
+fn temporary(target: &Path, folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     builder.prefix(".backstory-").suffix(".tmp");
     let old = match fs::metadata(target) {
@@ -148,9 +215,7 @@ fn replace(target: &Path, folder: &Path, bytes: &[u8]) -> io::Result<()> {
         keep_owner(temporary.path(), old);
         temporary.as_file().set_permissions(old.permissions())?;
     }
-    temporary.as_file().sync_all()?;
-    temporary.persist(target).map_err(|error| error.error)?;
-    sync_folder(folder)
+    Ok(temporary)
 }
 
 /// Only the superuser may give a file away, so this is done as far as it goes.

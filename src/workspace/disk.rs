@@ -41,8 +41,8 @@ impl Workspace {
             Kind::Missing => return Ok(OnDisk::Missing),
             Kind::Stream => return Ok(OnDisk::Stream),
             Kind::Folder => {
-                let reason = std::io::Error::other("it is a folder");
-                return Err(Error::io(format!("replace {}", file.display()), reason));
+                let action = format!("replace {}", file.display());
+                return Err(Error::io(action, files::a_folder()));
             }
             Kind::File => {}
         }
@@ -57,12 +57,15 @@ impl Workspace {
 
     /// Can exactly these bytes be loaded from a version of this path? Where the archive cannot tell, or the version is
     /// damaged, the answer is no, and the content will be kept once more.
-    fn has_bytes(&self, path: &str, bytes: &[u8]) -> bool {
+    pub(super) fn has_bytes(&self, path: &str, bytes: &[u8]) -> bool {
         let loads = |version: &Version| {
             let loaded = self.archive.load(version);
             loaded.is_ok_and(|loaded| loaded.source() == bytes)
         };
         let id = ObjectId::of(bytes);
+        if self.written.has(path, &id) {
+            return true;
+        }
         let newest = self.archive.newest(path).ok().flatten();
         let newest = newest.filter(|v| !v.is_deleted() && v.may_have_source(&id));
         newest.is_some_and(|newest| loads(&newest))

@@ -9,7 +9,9 @@ mod disk;
 mod paths;
 mod restore;
 mod state;
+mod save;
 mod status;
+mod written;
 
 pub use discover::{
     Place, find_archive, find_git_work_tree, place_for, project_root, start_folder,
@@ -17,6 +19,7 @@ pub use discover::{
 pub use paths::Target;
 pub use restore::{Destination, FileEvent, FileReport, Report};
 pub use state::{StateEvent, StateOptions, StateReport};
+pub use save::{FileContent, FileSave};
 pub use status::{FileStatus, State};
 
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ use std::path::{Path, PathBuf};
 use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::storage::files;
+use written::Written;
 
 pub use crate::log::format::ARCHIVE_FOLDER;
 
@@ -37,6 +41,7 @@ pub struct Workspace {
     given_root: PathBuf,
     /// What relative path arguments start from.
     base: PathBuf,
+    written: Written,
 }
 
 impl Workspace {
@@ -60,6 +65,7 @@ impl Workspace {
             root,
             given_root,
             base: base.to_owned(),
+            written: Written::default(),
         })
     }
 

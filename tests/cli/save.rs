@@ -331,3 +331,89 @@ fn a_batch_of_lines_is_one_commit_where_it_can_be() {
     assert_ne!(commits[0], commits[3]);
     assert_ne!(commits[3], commits[6]);
 }
+
+#[test]
+fn provenance_says_where_a_version_comes_from_and_keeps_no_secret() {
+    let place = Place::with_archive();
+    place.write("a.json", "1");
+    place
+        .run_with(
+            "LOGNAME",
+            "bo",
+            &[
+                "save",
+                "a.json",
+                "--provenance",
+                "--meta",
+                "token=kept",
+                "-m",
+                "password=hunter2",
+            ],
+        )
+        .ok();
+    let log = place.run(&["log", "a.json", "--json"]).ok();
+    let meta = &log.lines()[0]["meta"];
+    let found = &meta["provenance"];
+    let command: Vec<&str> = found["command"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|argument| argument.as_str().unwrap())
+        .collect();
+    assert_eq!(
+        command[1..],
+        [
+            "save",
+            "a.json",
+            "--provenance",
+            "--meta",
+            "token=***",
+            "-m",
+            "password=***"
+        ]
+    );
+    assert_eq!(found["user"], "bo");
+    assert!(found["host"].is_string() && found["backstory"].is_string());
+    // The folder of the test is in no work tree, or in one that git may know.
+    assert!(found.get("git").is_none_or(|git| git["dirty"].is_boolean()));
+    // What was said on purpose stays.
+    assert_eq!(meta["token"], "kept");
+    place.write("b.json", "1");
+    place.run(&["save", "b.json"]).ok();
+    let log = place.run(&["log", "b.json", "--json"]).ok();
+    assert!(log.lines()[0]["meta"].get("provenance").is_none());
+}
+
+#[test]
+fn provenance_has_the_state_of_git() {
+    let place = Place::with_archive();
+    let git = |arguments: &[&str]| {
+        let status = std::process::Command::new("git")
+            .args(["-c", "user.name=ana", "-c", "user.email=ana@example.org"])
+            .args(["-c", "commit.gpgsign=false"])
+            .args(arguments)
+            .current_dir(place.root())
+            .output();
+        status.is_ok_and(|output| output.status.success())
+    };
+    if !git(&["init", "-q", "-b", "main", "."]) {
+        eprintln!("left out: there is no git");
+        return;
+    }
+    place.write("train.py", "print()");
+    assert!(git(&["add", "train.py"]) && git(&["commit", "-q", "-m", "code"]));
+    let state = |name: &str| {
+        place.write(name, "1");
+        place.run(&["save", name, "--provenance"]).ok();
+        let log = place.run(&["log", name, "--json"]).ok();
+        log.lines()[0]["meta"]["provenance"]["git"].clone()
+    };
+    let clean = state("a.json");
+    assert_eq!(
+        (&clean["branch"], &clean["dirty"]),
+        (&"main".into(), &false.into())
+    );
+    assert_eq!(clean["commit"].as_str().unwrap().len(), 40);
+    place.write("train.py", "print(1)");
+    assert_eq!(state("b.json")["dirty"], true);
+}
