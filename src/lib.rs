@@ -46,6 +46,7 @@ pub mod layout;
 pub mod log;
 pub mod path;
 pub mod pointer;
+pub mod remote;
 pub mod repair;
 pub mod revision;
 pub mod series;

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["index"],
     &["archive"],
     &["verify", "workspace", "blame", "find", "series", "sql"],
-    &["repair"],
+    &["repair", "remote"],
     &["cli", "fuzzing"],
 ];
 

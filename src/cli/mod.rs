@@ -4,7 +4,9 @@
 mod apply;
 mod arguments;
 mod blame;
+mod bundle;
 mod canon;
+mod clone;
 mod collect;
 mod compact;
 mod completions;
@@ -27,6 +29,8 @@ mod merge_file;
 mod mv;
 mod output;
 mod progress;
+mod pull;
+mod push;
 mod redo;
 mod reindex;
 mod repair;
@@ -41,6 +45,7 @@ mod status;
 mod table;
 mod tag;
 mod text;
+mod transferred;
 mod undelete;
 mod undo;
 mod verify;
@@ -118,6 +123,10 @@ enum Command {
     Reindex(reindex::Args),
     Compact(compact::Args),
     Repair(repair::Args),
+    Push(push::Args),
+    Pull(pull::Args),
+    Clone(clone::Args),
+    Bundle(bundle::Args),
     Completions(completions::Args),
 }
 
@@ -187,7 +196,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
     }
     Some(commands!(
         init save load log series diff blame apply rollback undo redo status identify find sql ls mv
-        delete undelete tag stats head verify canon hash reindex compact repair completions
+        delete undelete tag stats head verify canon hash reindex compact repair push pull clone bundle completions
     ))
 }
 
@@ -238,6 +247,10 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Reindex(args) => reindex::run(args, context),
         Command::Compact(args) => compact::run(args, context),
         Command::Repair(args) => repair::run(args, context),
+        Command::Push(args) => push::run(args, context),
+        Command::Pull(args) => pull::run(args, context),
+        Command::Clone(args) => clone::run(args, context),
+        Command::Bundle(args) => bundle::run(args, context),
         Command::Completions(args) => completions::run(args, context),
     }
 }

@@ -150,6 +150,10 @@ fn help_lists_the_commands() {
         "reindex",
         "compact",
         "repair",
+        "push",
+        "pull",
+        "clone",
+        "bundle",
         "completions",
         "help",
     ];
