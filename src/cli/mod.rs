@@ -49,6 +49,7 @@ mod transferred;
 mod undelete;
 mod undo;
 mod verify;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -107,6 +108,7 @@ enum Command {
     Undo(undo::Args),
     Redo(redo::Args),
     Status(status::Args),
+    Watch(watch::Args),
     Identify(identify::Args),
     Find(find::Args),
     Sql(sql::Args),
@@ -195,7 +197,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
         };
     }
     Some(commands!(
-        init save load log series diff blame apply rollback undo redo status identify find sql ls mv
+        init save load log series diff blame apply rollback undo redo status watch identify find sql ls mv
         delete undelete tag stats head verify canon hash reindex compact repair push pull clone bundle completions
     ))
 }
@@ -231,6 +233,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Undo(args) => undo::run(args, context),
         Command::Redo(args) => redo::run(args, context),
         Command::Status(args) => status::run(args, context),
+        Command::Watch(args) => watch::run(args, context),
         Command::Identify(args) => identify::run(args, context),
         Command::Find(args) => find::run(args, context),
         Command::Sql(args) => sql::run(args, context),

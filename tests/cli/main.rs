@@ -17,3 +17,4 @@ mod series;
 mod shapes;
 mod sql;
 mod support;
+mod watch;

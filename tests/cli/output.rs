@@ -134,6 +134,7 @@ fn help_lists_the_commands() {
         "undo",
         "redo",
         "status",
+        "watch",
         "identify",
         "find",
         "sql",
