@@ -5,6 +5,7 @@ mod apply;
 mod arguments;
 mod blame;
 mod bundle;
+mod candidates;
 mod canon;
 mod clone;
 mod collect;
@@ -25,6 +26,7 @@ mod json;
 mod load;
 mod log;
 mod ls;
+mod man;
 mod merge_file;
 mod mv;
 mod output;
@@ -130,6 +132,7 @@ enum Command {
     Clone(clone::Args),
     Bundle(bundle::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs one call of the command and returns its exit code. The first argument is the name of the program.
@@ -198,7 +201,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
     }
     Some(commands!(
         init save load log series diff blame apply rollback undo redo status watch identify find sql ls mv
-        delete undelete tag stats head verify canon hash reindex compact repair push pull clone bundle completions
+        delete undelete tag stats head verify canon hash reindex compact repair push pull clone bundle completions man
     ))
 }
 
@@ -255,6 +258,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Clone(args) => clone::run(args, context),
         Command::Bundle(args) => bundle::run(args, context),
         Command::Completions(args) => completions::run(args, context),
+        Command::Man(args) => man::run(args, context),
     }
 }
 

@@ -15,6 +15,7 @@ mod repair;
 mod save;
 mod series;
 mod shapes;
+mod shells;
 mod sql;
 mod support;
 mod watch;

@@ -156,6 +156,7 @@ fn help_lists_the_commands() {
         "clone",
         "bundle",
         "completions",
+        "man",
         "help",
     ];
     assert_eq!(commands, expected);
