@@ -49,6 +49,7 @@ pub mod log;
 pub mod path;
 pub mod pointer;
 pub mod provenance;
+pub mod remote;
 pub mod repair;
 pub mod revision;
 pub mod series;

@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
         "import",
         "export",
     ],
-    &["repair"],
+    &["repair", "remote"],
     &["cli", "fuzzing"],
 ];
 

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::read_identity;
 use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
 use crate::id::ArchiveId;
@@ -22,12 +23,19 @@ const NO_COMMITS_LEN: u64 = 160;
 
 /// Makes the files of an archive below `dir`, all of them or none.
 pub(super) fn make(dir: &Path) -> Result<()> {
+    make_with(dir, |storage| fill(storage))
+}
+
+/// Makes the files of an archive below `dir` that has this identity and no commits yet.
+pub(super) fn make_copy(dir: &Path, identity: &[u8]) -> Result<()> {
+    make_with(dir, |storage| fill_copy(storage, identity))
+}
+
+fn make_with(dir: &Path, fill: impl FnOnce(&LocalStorage) -> io::Result<()>) -> Result<()> {
     let folder = dir.join(ARCHIVE_FOLDER);
-    LocalStorage::create_whole(&folder, |storage| fill(storage)).map_err(|error| {
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => Error::AlreadyExists(dir.display().to_string()),
-            _ => Error::io(format!("make {}", folder.display()), error),
-        }
+    LocalStorage::create_whole(&folder, fill).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::AlreadyExists(dir.display().to_string()),
+        _ => Error::io(format!("make {}", folder.display()), error),
     })
 }
 
@@ -47,8 +55,16 @@ pub(super) fn fill(storage: &dyn Storage) -> io::Result<()> {
     })
     .to_string()
     .into_bytes();
+    fill_copy(storage, &identity)
+}
+
+/// Writes the files of an archive that has this identity, and no commits yet.
+pub(super) fn fill_copy(storage: &dyn Storage, identity: &[u8]) -> io::Result<()> {
+    let mut line = identity.to_vec();
+    line.push(b'\n');
+    let (_, id) = read_identity(&line).map_err(io::Error::other)?;
     let keys = ArchiveKeys::new(id);
-    let header = segment_header(&identity, &keys);
+    let header = segment_header(identity, &keys);
     if !is_unmade(storage)? {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
@@ -66,8 +82,6 @@ pub(super) fn fill(storage: &dyn Storage) -> io::Result<()> {
     write(&format!("{LOG_FOLDER}/{MANIFEST_FILE}"), &manifest)?;
     storage.sync_dir(LOG_FOLDER)?;
     storage.sync_dir("")?;
-    let mut line = identity;
-    line.push(b'\n');
     replace(storage, "", IDENTITY_FILE, &line)
 }
 

@@ -255,7 +255,7 @@ impl Engine {
     }
 
     /// Reads on to the end of the log, and makes the log ready to be written to.
-    fn catch_up(
+    pub(super) fn catch_up(
         &self,
         writer: &mut LogWriter,
         lock: &dyn StorageLock,

@@ -1,5 +1,6 @@
 //! The archive: create, open, save, load, history, resolve, rollback.
 
+mod adopt;
 mod ahead;
 mod chains;
 mod changes;
@@ -19,6 +20,8 @@ mod patched;
 mod plan;
 mod profiles;
 mod query;
+mod rebatch;
+mod receive;
 mod restore;
 mod save;
 mod sources;
@@ -35,6 +38,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+pub(crate) use adopt::WholeSegment;
 pub use commits::{Commits, OldestFirst};
 pub use compact::{CompactOptions, Compacted};
 pub(crate) use contents::{Content, ContentCache, Encoded, ObjectAt};
@@ -44,6 +48,8 @@ pub use history::{History, HistoryQuery};
 pub use load::{Loaded, LoadedDocument};
 pub(crate) use objects::{ChangeCache, ObjectReader, gone};
 pub use profiles::DiffProfile;
+pub(crate) use rebatch::{Incoming, IncomingObject, Rebatch, Refused};
+pub(crate) use receive::Receiver;
 pub use restore::{Restored, Rollback, Undo};
 pub use save::{Batch, Document, Save};
 pub(crate) use sources::LayoutCache;
@@ -57,7 +63,7 @@ use crate::index::Binding;
 use crate::log::format::*;
 use crate::log::reader::LogReader;
 use crate::storage::{LocalStorage, MemoryStorage, Storage};
-use create::{fill, make};
+use create::{fill, fill_copy, make, make_copy};
 use engine::EngineParts;
 
 /// Where the index is kept.
@@ -198,6 +204,19 @@ impl Archive {
         })?;
         drop(lock);
         Archive::open_on(storage)
+    }
+
+    /// Makes an archive in `dir` that is a copy of this one, without its commits yet.
+    pub(crate) fn create_copy(&self, dir: &Path) -> Result<()> {
+        make_copy(dir, self.engine.reader.identity())
+    }
+
+    /// The same on any storage.
+    pub(crate) fn create_copy_on(&self, storage: &dyn Storage) -> Result<()> {
+        fill_copy(storage, self.engine.reader.identity()).map_err(|error| match error.kind() {
+            std::io::ErrorKind::AlreadyExists => Error::AlreadyExists("this storage".to_owned()),
+            _ => Error::io("make an archive", error),
+        })
     }
 
     /// Opens the archive on any storage; its index is in memory.

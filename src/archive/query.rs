@@ -232,6 +232,17 @@ impl Archive {
         }
     }
 
+    /// The names of at most `limit` paths that are `prefix` or below it, in their order, behind `after`; deleted ones too.
+    pub fn path_names(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let names = |catalog: &crate::index::Catalog<'_>| Ok(catalog.paths(prefix, after, limit)?);
+        self.engine.ask(names)
+    }
+
     /// Every version that holds this document, newest first. `document` is JSON text in any layout.
     pub fn identify(&self, document: &[u8]) -> Result<Vec<Match>> {
         let strict = canon::canonicalize_with(document, NanMode::Reject);

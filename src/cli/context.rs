@@ -258,6 +258,14 @@ impl Context {
         }
     }
 
+    /// How to open an archive beside that of the call.
+    pub fn options_for_another(&self) -> OpenOptions {
+        OpenOptions {
+            index: self.environment.index_place_of_another(),
+            ..self.options()
+        }
+    }
+
     fn use_archive(&mut self, archive: Archive) -> Result<Workspace, Failure> {
         self.opened = Some(archive.clone());
         self.pass_on_notices();

@@ -49,10 +49,17 @@ impl Environment {
 
     /// Where the index is kept.
     pub fn index_place(&self) -> IndexPlace {
-        match (&self.index, &self.cache) {
-            (Some(file), _) => IndexPlace::At(file.clone()),
-            (None, Some(cache)) => IndexPlace::BesideOr(cache.join("backstory")),
-            (None, None) => IndexPlace::Beside,
+        match &self.index {
+            Some(file) => IndexPlace::At(file.clone()),
+            None => self.index_place_of_another(),
+        }
+    }
+
+    /// Where that of a second archive is kept: `BACKSTORY_INDEX` is for one.
+    pub fn index_place_of_another(&self) -> IndexPlace {
+        match &self.cache {
+            Some(cache) => IndexPlace::BesideOr(cache.join("backstory")),
+            None => IndexPlace::Beside,
         }
     }
 }

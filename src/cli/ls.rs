@@ -16,11 +16,15 @@ use crate::time::format_utc;
 #[command(after_help = "Examples:
   backstory ls
   backstory ls config
-  backstory ls :/ --json")]
+  backstory ls :/ --json
+  backstory ls -0 results | xargs -0 -n 1 backstory load --pointer /loss")]
 pub(super) struct Args {
     /// Only this path and the paths below it
     #[arg(value_name = "PREFIX", value_hint = ValueHint::AnyPath)]
     prefix: Option<String>,
+    /// The paths alone, each ended by a NUL; deleted ones are left out
+    #[arg(long, short = '0', conflicts_with = "json")]
+    null: bool,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
@@ -38,7 +42,13 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         );
     }
     for version in versions {
-        if context.json() {
+        if args.null {
+            if !version.is_deleted() {
+                let path = context.rev(&version.path);
+                context.out.bytes(path.as_bytes());
+                context.out.bytes(&[0]);
+            }
+        } else if context.json() {
             let mut line = Object::new();
             line.text("path", &version.path)
                 .number("version", version.version)

@@ -4,7 +4,10 @@
 mod apply;
 mod arguments;
 mod blame;
+mod bundle;
+mod candidates;
 mod canon;
+mod clone;
 mod collect;
 mod compact;
 mod completions;
@@ -26,11 +29,14 @@ mod json;
 mod load;
 mod log;
 mod ls;
+mod man;
 mod merge_file;
 mod mv;
 mod output;
 mod profile;
 mod progress;
+mod pull;
+mod push;
 mod redo;
 mod reindex;
 mod repair;
@@ -46,9 +52,11 @@ mod status;
 mod table;
 mod tag;
 mod text;
+mod transferred;
 mod undelete;
 mod undo;
 mod verify;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -108,6 +116,7 @@ enum Command {
     Undo(undo::Args),
     Redo(redo::Args),
     Status(status::Args),
+    Watch(watch::Args),
     Identify(identify::Args),
     Find(find::Args),
     Sql(sql::Args),
@@ -127,7 +136,12 @@ enum Command {
     Import(import::Args),
     Export(export::Args),
     Restore(restore::Args),
+    Push(push::Args),
+    Pull(pull::Args),
+    Clone(clone::Args),
+    Bundle(bundle::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Runs one call of the command and returns its exit code. The first argument is the name of the program.
@@ -195,9 +209,9 @@ fn command_alone(name: &str) -> Option<clap::Command> {
         };
     }
     Some(commands!(
-        init save load log series diff profile blame apply rollback undo redo status identify find sql
-        ls mv delete undelete tag stats head verify canon hash reindex compact repair import export
-        restore completions
+        init save load log series diff profile blame apply rollback undo redo status watch identify find
+        sql ls mv delete undelete tag stats head verify canon hash reindex compact repair import export
+        restore push pull clone bundle completions man
     ))
 }
 
@@ -233,6 +247,7 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Undo(args) => undo::run(args, context),
         Command::Redo(args) => redo::run(args, context),
         Command::Status(args) => status::run(args, context),
+        Command::Watch(args) => watch::run(args, context),
         Command::Identify(args) => identify::run(args, context),
         Command::Find(args) => find::run(args, context),
         Command::Sql(args) => sql::run(args, context),
@@ -252,7 +267,12 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Import(args) => import::run(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Restore(args) => restore::run(args, context),
+        Command::Push(args) => push::run(args, context),
+        Command::Pull(args) => pull::run(args, context),
+        Command::Clone(args) => clone::run(args, context),
+        Command::Bundle(args) => bundle::run(args, context),
         Command::Completions(args) => completions::run(args, context),
+        Command::Man(args) => man::run(args, context),
     }
 }
 

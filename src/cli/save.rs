@@ -30,14 +30,21 @@ use crate::workspace::{ARCHIVE_FOLDER, Place, Workspace, find_archive, place_for
   backstory save results --provenance
   curl -s https://example.org/sensors | backstory save - --as sensors.json
   backstory save --jsonl --batch 1000 < readings.jsonl
+  find results -name '*.json' -newer mark -print0 | backstory save --from-file - --null
 
 With --jsonl, each line of standard input is {\"path\":…,\"doc\":…}, and may have time, message, author and meta. Every
 line is a commit of its own; with --batch N there is one every N lines (more where lines differ in time, message,
 author or metadata, or a path comes twice). Paths are relative to the archive's root.")]
 pub(super) struct Args {
     /// Files and folders to save; - is standard input
-    #[arg(value_name = "FILE", required_unless_present = "jsonl", value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "FILE", required_unless_present_any = ["jsonl", "from_file"], value_hint = ValueHint::AnyPath)]
     pub files: Vec<PathBuf>,
+    /// Save also the files that this file names, one a line; - is standard input
+    #[arg(long, value_name = "LIST", value_hint = ValueHint::FilePath, conflicts_with = "jsonl")]
+    pub from_file: Option<PathBuf>,
+    /// With --from-file: each name ends with a NUL, not with its line
+    #[arg(long, short = '0', requires = "from_file")]
+    pub null: bool,
     /// Save under this path
     #[arg(long = "as", value_name = "PATH")]
     pub as_path: Option<String>,
@@ -87,7 +94,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         return save_jsonl::run(args, context);
     }
     check(args)?;
-    let files = given(args, context);
+    let files = given(args, context)?;
     let named = expand(&files, args, context)?;
     let place = place(&files, &named, args, context)?;
     let (inputs, mut failed) = read(&named, context);
@@ -158,6 +165,15 @@ fn check(args: &Args) -> Result<(), Failure> {
             .hint("backstory save --jsonl --batch N < LINES"));
     }
     let stdin = args.files.iter().any(|file| is_stdin(file));
+    if stdin && args.from_file.as_deref().is_some_and(is_stdin) {
+        return Err(Failure::usage("standard input is the list already")
+            .hint("backstory save --from-file LIST - --as PATH"));
+    }
+    if args.as_path.is_some() && args.from_file.is_some() {
+        return Err(Failure::usage(
+            "--as names one path, and a list names several files",
+        ));
+    }
     if args.as_path.is_some() && args.files.len() != 1 {
         return Err(
             Failure::usage("--as names one path, and there are several files")
@@ -176,11 +192,26 @@ fn is_stdin(file: &Path) -> bool {
 }
 
 /// The files as they were named, with `:/` standing for the root of the archive.
-fn given(args: &Args, context: &Context) -> Vec<PathBuf> {
+fn given(args: &Args, context: &Context) -> Result<Vec<PathBuf>, Failure> {
     let root = context
         .named_archive()
         .or_else(|| find_archive(&context.cwd));
-    let given = args.files.iter().map(|file| {
+    let mut named = args.files.clone();
+    if let Some(list) = &args.from_file {
+        let (name, bytes) = context.read_input(list)?;
+        named.extend(names_in(&bytes, args.null));
+        if named.is_empty() {
+            return Err(
+                Failure::not_found(format!("{name} names no file")).hint("backstory save FILE")
+            );
+        }
+        if named.iter().any(|file| is_stdin(file)) {
+            return Err(Failure::usage(format!(
+                "{name} names standard input, which is no file"
+            )));
+        }
+    }
+    let given = named.iter().map(|file| {
         match (
             file.to_str().and_then(|name| name.strip_prefix(":/")),
             &root,
@@ -189,7 +220,21 @@ fn given(args: &Args, context: &Context) -> Vec<PathBuf> {
             _ => file.clone(),
         }
     });
-    given.collect()
+    Ok(given.collect())
+}
+
+/// The names in a list.
+fn names_in(list: &[u8], null: bool) -> Vec<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    let end = if null { 0 } else { b'\n' };
+    let names = list.split(|byte| *byte == end).map(|name| match null {
+        true => name,
+        false => name.strip_suffix(b"\r").unwrap_or(name),
+    });
+    let names = names.filter(|name| !name.is_empty());
+    names
+        .map(|name| PathBuf::from(std::ffi::OsStr::from_bytes(name)))
+        .collect()
 }
 
 /// The files that are meant: folders are replaced by what is in them, and nothing is named twice.

@@ -17,11 +17,15 @@ use crate::workspace::State;
 #[command(after_help = "Examples:
   backstory status
   backstory status config
-  backstory status --json config/production.json")]
+  backstory status --json config/production.json
+  backstory status -0 | xargs -0 backstory rollback --to latest")]
 pub(super) struct Args {
     /// Only these paths, or the paths below these folders
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     paths: Vec<String>,
+    /// The paths alone, each ended by a NUL
+    #[arg(long, short = '0', conflicts_with = "json")]
+    null: bool,
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
@@ -47,7 +51,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found.dedup_by(|a, b| a.path == b.path);
     for file in &found {
-        if context.json() {
+        if args.null {
+            let path = context.rev(&file.path);
+            context.out.bytes(path.as_bytes());
+            context.out.bytes(&[0]);
+        } else if context.json() {
             let mut line = Object::new();
             line.text("path", &file.path)
                 .text("state", &file.state.to_string())

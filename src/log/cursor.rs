@@ -156,6 +156,21 @@ impl Cursor {
         }
     }
 
+    /// Reads on to the end of the segment that the cursor is in, and no further.
+    pub fn finish_segment(
+        &mut self,
+        reader: &LogReader,
+        sink: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<Progress> {
+        let segments = &self.manifest.segments;
+        let Some(at) = segments.iter().position(|s| s.number == self.segment) else {
+            return Ok(Progress::Diverged);
+        };
+        let entry = segments[at].clone();
+        let next_seq = segments.get(at + 1).map(|next| next.first_seq);
+        self.read_segment(reader, &entry, next_seq, sink)
+    }
+
     fn read_segment(
         &mut self,
         reader: &LogReader,

@@ -272,18 +272,7 @@ impl LogWriter {
             .map_err(|failed| failed.error())?;
         let manifest = cursor.manifest.clone();
         // A crash between the steps below leaves a file that no MANIFEST names; its name is not used again.
-        let names = self
-            .storage()
-            .list(LOG_FOLDER)
-            .map_err(|e| Error::io("list log", e))?;
-        let on_disk = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(SEGMENT_SUFFIX)?.parse::<u64>().ok());
-        let number = on_disk
-            .chain(manifest.segments.iter().map(|s| s.number))
-            .max()
-            .unwrap_or(0)
-            + 1;
+        let number = unused_number(self.storage(), &manifest)?;
         let failed = |error| Error::io(format!("begin segment {}", segment_name(number)), error);
         let mut segments = manifest.segments.clone();
         if let Some(last) = segments.last_mut() {
@@ -417,6 +406,20 @@ impl LogWriter {
         }
         self.append(cursor, &[])
     }
+}
+
+/// A number that no segment has, nor any file that a crash has left.
+pub(crate) fn unused_number(storage: &dyn Storage, manifest: &Manifest) -> Result<u64> {
+    let names = storage
+        .list(LOG_FOLDER)
+        .map_err(|e| Error::io("list log", e))?;
+    let on_disk = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(SEGMENT_SUFFIX)?.parse::<u64>().ok());
+    let newest = on_disk
+        .chain(manifest.segments.iter().map(|s| s.number))
+        .max();
+    Ok(newest.unwrap_or(0) + 1)
 }
 
 /// How far a segment was known to be on disk when it was last changed. Whoever puts other bytes in its place changes

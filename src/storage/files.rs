@@ -62,6 +62,31 @@ pub fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
+/// What tells that a file has changed: which file it is, its length, and when it was last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    identity: (u64, u64),
+    len: u64,
+    /// Seconds and nanoseconds, of the bytes and of the attributes.
+    times: [i64; 4],
+}
+
+/// The stamp of a regular file, links followed; none where there is no such file, or it cannot be looked at.
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    Some(Stamp {
+        identity: (found.dev(), found.ino()),
+        len: found.len(),
+        times: [
+            found.mtime(),
+            found.mtime_nsec(),
+            found.ctime(),
+            found.ctime_nsec(),
+        ],
+    })
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The command line, from outside: the real binary in a folder of its own, with an environment that is all known.
 
 mod blame;
+mod copies;
 mod disk;
 mod documents;
 mod errors;
@@ -17,5 +18,7 @@ mod restore;
 mod save;
 mod series;
 mod shapes;
+mod shells;
 mod sql;
 mod support;
+mod watch;

@@ -135,6 +135,7 @@ fn help_lists_the_commands() {
         "undo",
         "redo",
         "status",
+        "watch",
         "identify",
         "find",
         "sql",
@@ -154,7 +155,12 @@ fn help_lists_the_commands() {
         "import",
         "export",
         "restore",
+        "push",
+        "pull",
+        "clone",
+        "bundle",
         "completions",
+        "man",
         "help",
     ];
     assert_eq!(commands, expected);

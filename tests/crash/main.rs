@@ -28,6 +28,7 @@ mod failures;
 mod history;
 mod loss;
 mod power;
+mod push;
 mod recovery;
 mod repair;
 mod saves;

@@ -17,6 +17,7 @@ use crate::id::CommitId;
 use crate::log::format::*;
 use crate::log::manifest::{Manifest, SegmentEntry, segment_name};
 use crate::log::reader::segment_file;
+use crate::log::writer::unused_number;
 use crate::storage::{FileIdentity, StorageLock, replace};
 use pack::Packing;
 
@@ -153,7 +154,8 @@ pub(super) struct NewSegment {
 type Made<'a> = (&'a Vec<SegmentEntry>, SegmentEntry, FileIdentity);
 
 impl Engine {
-    fn lock_for_compact(&self) -> Result<Box<dyn StorageLock>> {
+    /// Takes the writer's lock for other work than a commit.
+    pub(super) fn lock_log(&self) -> Result<Box<dyn StorageLock>> {
         match self.storage.lock(self.wait) {
             Ok(Some(lock)) => Ok(lock),
             Ok(None) => Err(Error::Busy(self.wait.as_secs_f64())),
@@ -172,7 +174,7 @@ impl Engine {
 
     /// The list of segments, and no file beside those that it names.
     fn begin_compacting(&self) -> Result<Manifest> {
-        let _lock = self.lock_for_compact()?;
+        let _lock = self.lock_log()?;
         let (manifest, _) = self.reader.manifest()?;
         self.remove_unnamed(&manifest)?;
         Ok(manifest)
@@ -209,19 +211,9 @@ impl Engine {
 
     /// Makes the file of a new segment, under a number that none had.
     fn new_packed(&self) -> Result<NewSegment> {
-        let _lock = self.lock_for_compact()?;
+        let _lock = self.lock_log()?;
         let (manifest, _) = self.reader.manifest()?;
-        let names = self
-            .storage
-            .list(LOG_FOLDER)
-            .map_err(|error| Error::io("list log", error))?;
-        let number = names
-            .iter()
-            .filter_map(|name| name.strip_suffix(SEGMENT_SUFFIX)?.parse::<u64>().ok())
-            .chain(manifest.segments.iter().map(|entry| entry.number))
-            .max()
-            .unwrap_or(0)
-            + 1;
+        let number = unused_number(&*self.storage, &manifest)?;
         let name = segment_file(number);
         let failed = |error| Error::io(format!("begin {name}"), error);
         let file = self.storage.create(&name).map_err(failed)?;
@@ -236,7 +228,7 @@ impl Engine {
 
     /// Forgets and removes segments that will not count. Failing is no harm: the next compact removes them.
     fn give_up(&self, numbers: &[u64]) {
-        let Ok(_lock) = self.lock_for_compact() else {
+        let Ok(_lock) = self.lock_log() else {
             return;
         };
         let Ok((manifest, _)) = self.reader.manifest() else {
@@ -257,7 +249,7 @@ impl Engine {
     /// Puts the new segments in the place of those that they were made of, and removes these.
     fn switch(&self, made: &[Made<'_>]) -> Result<()> {
         let failed = |error| Error::io("put packed segments in place in log/MANIFEST", error);
-        let lock = self.lock_for_compact()?;
+        let lock = self.lock_log()?;
         self.storage.sync_dir(LOG_FOLDER).map_err(failed)?;
         let (mut manifest, _) = self.reader.manifest()?;
         for (row, entry, identity) in made {

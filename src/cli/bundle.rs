@@ -1,0 +1,109 @@
+//! `backstory bundle`
+
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueHint};
+
+use super::context::Context;
+use super::failure::Failure;
+use super::json::Object;
+use super::text::{count, short, size};
+use super::{DONE, progress, transferred};
+use crate::remote::{TransferOptions, apply_bundle, write_bundle};
+
+/// Carry commits in one file
+///
+/// A bundle is one file with the commits behind some commit: for copies that cannot reach each other. It goes into any
+/// copy that has the commit in front of them, and is checked on its way.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  backstory bundle create monday.bundle
+  backstory bundle create tuesday.bundle --since 41d0e7aa
+  backstory bundle apply tuesday.bundle")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the commits behind a commit into a file
+    Create {
+        /// The file; it has its name once it is whole
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// The last commit that the other copy has: its id, or the first digits [default: none]
+        #[arg(long, value_name = "COMMIT")]
+        since: Option<String>,
+    },
+    /// Bring the commits of a file to the archive
+    Apply {
+        /// The file
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+}
+
+pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
+    match &args.command {
+        Command::Create { file, since } => create(file, since.as_deref(), context),
+        Command::Apply { file } => apply(file, context),
+    }
+}
+
+/// Writes the commits behind `since` into a file.
+pub(super) fn create(
+    file: &Path,
+    since: Option<&str>,
+    context: &mut Context,
+) -> Result<u8, Failure> {
+    let workspace = context.here()?;
+    let archive = workspace.archive();
+    let since = since
+        .map(|since| archive.find_commit(since.trim()))
+        .transpose()?;
+    let path = context.cwd.join(file);
+    let bar = progress::commits(context);
+    let advance = |done, total| bar.set(done, total);
+    let options = TransferOptions {
+        open: context.options_for_another(),
+        progress: Some(&advance),
+    };
+    let bundle = write_bundle(archive, &path, since.as_ref(), &options);
+    bar.finish();
+    let bundle = bundle?;
+    if context.json() {
+        let mut line = Object::new();
+        line.text("file", &path.to_string_lossy())
+            .number("commits", bundle.commits())
+            .number("bytes", bundle.len)
+            .text("after", &bundle.after.commit.to_string())
+            .text("commit", &bundle.head.commit.to_string())
+            .number("seq", bundle.head.seq);
+        context.out.line(&line.finish());
+    } else {
+        let (commits, len) = (count(bundle.commits(), "commit"), size(bundle.len));
+        let newest = short(bundle.head.commit);
+        context.say(&format!(
+            "{}: {commits}, {len}, up to commit {newest}",
+            file.display()
+        ));
+    }
+    Ok(DONE)
+}
+
+/// Brings the commits of a file to the archive.
+pub(super) fn apply(file: &Path, context: &mut Context) -> Result<u8, Failure> {
+    let workspace = context.here()?;
+    let path = context.cwd.join(file);
+    let bar = progress::commits(context);
+    let advance = |done, total| bar.set(done, total);
+    let options = TransferOptions {
+        open: context.options_for_another(),
+        progress: Some(&advance),
+    };
+    let done = apply_bundle(workspace.archive(), &path, &options);
+    bar.finish();
+    transferred::print(context, &done?, "brought", file);
+    Ok(DONE)
+}

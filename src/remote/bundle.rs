@@ -1,0 +1,446 @@
+//! Bundles: one file with the commits behind some commit, to carry where no folder can be reached.
+//!
+//! A line of JSON, then a segment: a header record and batches (`docs/format.md`).
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::compare::commit_at;
+use super::send::{Take, bodies_of, send};
+use super::{TransferOptions, Transferred, located, name_of};
+use crate::archive::{
+    Archive, CommitView, Fault, Head, Incoming, IncomingObject, ObjectReader, Rebatch, Receiver,
+    Refused, WholeSegment,
+};
+use crate::error::{Error, Result};
+use crate::id::CommitId;
+use crate::log::batch::{Next, read_next};
+use crate::log::cursor;
+use crate::log::format::*;
+use crate::log::writer::segment_header;
+use crate::storage::{LocalStorage, Storage, StorageFile};
+
+const BUNDLE_NAME: &str = "backstory-bundle";
+const BUNDLE_FORMAT: u64 = 1;
+/// The first line is no longer than this.
+const MAX_LINE: usize = 4096;
+/// So many bytes are written, or read, at a time.
+const CHUNK: usize = 1 << 20;
+
+/// What a bundle is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// The commit in front of those in it.
+    pub after: Head,
+    /// The last one in it.
+    pub head: Head,
+    /// The length of the file, in bytes.
+    pub len: u64,
+}
+
+impl Bundle {
+    /// How many commits are in it.
+    pub fn commits(&self) -> u64 {
+        self.head.seq - self.after.seq
+    }
+}
+
+/// Writes the commits behind `since`, or all, into a file, which has its name once it is whole.
+///
+/// # Errors
+/// `Usage` where there are none; `Corrupt` where one of them is damaged; `Io`.
+pub fn write_bundle(
+    archive: &Archive,
+    file: impl AsRef<Path>,
+    since: Option<&CommitView>,
+    options: &TransferOptions<'_>,
+) -> Result<Bundle> {
+    let file = file.as_ref();
+    let head = archive.head()?;
+    let after = match since {
+        Some(commit) => Head {
+            seq: commit.seq,
+            commit: commit.commit,
+        },
+        None => Head {
+            seq: 0,
+            commit: crate::commit::identity_hash(archive.engine.reader.identity()),
+        },
+    };
+    if head.seq <= after.seq {
+        return Err(Error::invalid(format!(
+            "commit {} is the newest: there is nothing behind it to put in a bundle",
+            after.seq
+        )));
+    }
+    let failed = |error| Error::io(format!("write {}", file.display()), error);
+    let (folder, name) = folder_of(file)?;
+    let storage = LocalStorage::open(folder).map_err(failed)?;
+    let part = format!("{name}.part");
+    match storage.remove(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut writer = BundleWriter {
+        archive,
+        file: storage.create(&part).map_err(failed)?,
+        name: file,
+        written: 0,
+        buffer: first_line(after, head),
+        head: cursor::Head {
+            seq: after.seq,
+            commit: after.commit,
+            recorded: i64::MIN,
+            place: None,
+            synced_before: 0,
+        },
+    };
+    let reader = &archive.engine.reader;
+    let header = segment_header(reader.identity(), reader.keys());
+    writer.buffer.extend(header);
+    let name_here = file.display().to_string();
+    let written = send(archive, &name_here, &mut writer, options.progress).and_then(|()| {
+        writer.flush()?;
+        if writer.head.commit != head.commit {
+            let message = "it does not lead to its own newest commit";
+            return Err(located(
+                &name_of(archive),
+                Error::corrupt(LOG_FOLDER, None, message),
+            ));
+        }
+        writer.file.sync_data().map_err(failed)?;
+        storage.rename(&part, &name).map_err(failed)?;
+        storage.sync_dir("").map_err(failed)
+    });
+    if let Err(error) = written {
+        let _ = storage.remove(&part);
+        return Err(error);
+    }
+    Ok(Bundle {
+        after,
+        head,
+        len: writer.written,
+    })
+}
+
+/// Brings the commits of a bundle to the archive. Those that are there already are left out.
+///
+/// # Errors
+/// `Conflict` where the archive lacks the commit in front of them, or has others behind it; `Corrupt` where the bundle is
+/// not what was written: what came in front of the damage may have been taken then, and is whole.
+pub fn apply_bundle(
+    archive: &Archive,
+    file: impl AsRef<Path>,
+    options: &TransferOptions<'_>,
+) -> Result<Transferred> {
+    let file = file.as_ref();
+    let mut bundle = BundleReader::open(archive, file)?;
+    let here = name_of(archive);
+    let failed = |error| located(&here, error);
+    let mut receiver = archive.engine.receive().map_err(failed)?;
+    let before = receiver.head();
+    let (after, head) = (bundle.after, bundle.head);
+    bundle.check_fits(archive)?;
+    let mut ahead = 0;
+    if before.seq >= head.seq {
+        ahead = before.seq - head.seq;
+        bundle.each(&mut |_| Ok(()))?;
+    } else {
+        bundle.each(&mut |batch| {
+            let seq = batch.incoming.batch.record.seq;
+            if seq > before.seq {
+                take(&mut receiver, batch, &here)?;
+            }
+            if let Some(progress) = options.progress
+                && seq.is_multiple_of(64)
+            {
+                progress(seq - after.seq, head.seq - after.seq);
+            }
+            Ok(())
+        })?;
+        receiver.flush().map_err(failed)?;
+    }
+    let bytes = receiver.written();
+    let now = receiver.finish().map_err(failed)?;
+    Ok(Transferred {
+        made: false,
+        commits: now.seq - before.seq,
+        bytes,
+        head: Head {
+            seq: now.seq,
+            commit: now.commit,
+        },
+        ahead,
+    })
+}
+
+fn take(receiver: &mut Receiver<'_>, batch: BundleBatch<'_>, here: &str) -> Result<()> {
+    receiver
+        .stage(&batch.incoming)
+        .map_err(|refused| match refused {
+            Refused::Incoming(message) => Error::corrupt(batch.file, Some(batch.offset), message),
+            Refused::Here(fault) => located(here, fault.into_error()),
+        })
+}
+
+/// The folder and the name of a file.
+fn folder_of(file: &Path) -> Result<(&Path, String)> {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| Error::invalid(format!("{} names no file", file.display())))?;
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    Ok((folder, name.to_owned()))
+}
+
+fn first_line(after: Head, head: Head) -> Vec<u8> {
+    let end = |head: Head| json!({"commit": head.commit.to_string(), "seq": head.seq});
+    let line = json!({
+        "after": end(after),
+        "bundle": BUNDLE_FORMAT,
+        "head": end(head),
+        "name": BUNDLE_NAME,
+    });
+    let mut line = line.to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+/// Takes commits into a file.
+struct BundleWriter<'a> {
+    archive: &'a Archive,
+    file: Arc<dyn StorageFile>,
+    name: &'a Path,
+    written: u64,
+    buffer: Vec<u8>,
+    head: cursor::Head,
+}
+
+impl BundleWriter<'_> {
+    fn flush(&mut self) -> Result<()> {
+        let written = self.file.write_all_at(&self.buffer, self.written);
+        written.map_err(|error| Error::io(format!("write {}", self.name.display()), error))?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl Take for BundleWriter<'_> {
+    fn head(&self) -> cursor::Head {
+        self.head
+    }
+
+    fn begin_segment(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn stage(&mut self, incoming: &Incoming) -> Result<(), Refused> {
+        let engine = &self.archive.engine;
+        let view = engine.view();
+        let catalog = engine.catalog(&view);
+        let objects = ObjectReader::new(engine, &catalog);
+        let rebatch = Rebatch {
+            objects: &objects,
+            cache: &engine.cache,
+        };
+        // Where it will stand is not known: each batch claims nothing of what is in front of it.
+        let mut bytes = Vec::new();
+        let batch = rebatch.append(incoming, 0, &mut bytes)?;
+        self.buffer.append(&mut bytes);
+        self.head.seq = batch.record.seq;
+        self.head.commit = batch.id;
+        if self.buffer.len() >= CHUNK {
+            self.flush()
+                .map_err(|error| Refused::Here(Fault::Error(error)))?;
+        }
+        Ok(())
+    }
+
+    fn has_losses(&self) -> bool {
+        false
+    }
+
+    fn adopt(&mut self, _whole: &WholeSegment) -> Result<bool, Refused> {
+        Ok(false)
+    }
+}
+
+/// A commit of a bundle.
+struct BundleBatch<'a> {
+    file: &'a str,
+    offset: u64,
+    incoming: Incoming,
+}
+
+/// Reads a bundle.
+struct BundleReader<'a> {
+    archive: &'a Archive,
+    file: Arc<dyn StorageFile>,
+    name: String,
+    after: Head,
+    head: Head,
+    /// Where the segment begins.
+    start: u64,
+}
+
+impl<'a> BundleReader<'a> {
+    fn open(archive: &'a Archive, path: &Path) -> Result<BundleReader<'a>> {
+        let name = path.display().to_string();
+        let failed = |error| Error::io(format!("read {name}"), error);
+        let (folder, file_name) = folder_of(path)?;
+        let opened = LocalStorage::open(folder).and_then(|folder| folder.open(&file_name, false));
+        let file = opened.map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::not_found(format!("no such file: {name}")),
+            _ => failed(error),
+        })?;
+        let mut line = vec![0; MAX_LINE];
+        let count = file.read_at(&mut line, 0).map_err(failed)?;
+        line.truncate(count);
+        let no_bundle = || Error::corrupt(name.clone(), Some(0), "this is not a bundle");
+        let end = memchr::memchr(b'\n', &line).ok_or_else(no_bundle)?;
+        let value: Value = serde_json::from_slice(&line[..end]).map_err(|_| no_bundle())?;
+        if value["name"].as_str() != Some(BUNDLE_NAME) {
+            return Err(no_bundle());
+        }
+        if value["bundle"].as_u64() != Some(BUNDLE_FORMAT) {
+            let message = format!("{name} is a bundle of a kind that this program does not know");
+            return Err(Error::Unsupported(message));
+        }
+        let head = |member: &str| {
+            let commit: CommitId = value[member]["commit"].as_str()?.parse().ok()?;
+            let seq = value[member]["seq"].as_u64()?;
+            (seq <= MAX_NUMBER).then_some(Head { seq, commit })
+        };
+        let (after, head) = head("after").zip(head("head")).ok_or_else(no_bundle)?;
+        if after.seq >= head.seq {
+            return Err(no_bundle());
+        }
+        Ok(BundleReader {
+            archive,
+            file,
+            name,
+            after,
+            head,
+            start: end as u64 + 1,
+        })
+    }
+
+    /// Can the commits follow, or are they there?
+    fn check_fits(&mut self, archive: &Archive) -> Result<()> {
+        let name = name_of(archive);
+        let ours = archive.engine.view().cursor.head;
+        let conflict = |message: String| Err(Error::conflict("", 0, message));
+        if ours.seq < self.after.seq {
+            return conflict(format!(
+                "the bundle goes on behind commit {} ({}), and {name} ends with commit {} ({}): a bundle is missing in between",
+                self.after.seq, self.after.commit, ours.seq, ours.commit
+            ));
+        }
+        // The last commit that both name.
+        let last = match ours.seq >= self.head.seq {
+            true => self.head,
+            false => self.after,
+        };
+        let known = commit_at(archive, last.seq).map_err(|error| located(&name, error))?;
+        if known.is_some_and(|(_, id)| id != last.commit) {
+            return conflict(format!(
+                "commit {} of the bundle is {}, and in {name} it is another one; the newest there is commit {} ({}), of the bundle commit {} ({})",
+                last.seq, last.commit, ours.seq, ours.commit, self.head.seq, self.head.commit
+            ));
+        }
+        Ok(())
+    }
+
+    fn corrupt(&self, offset: u64, reason: &str) -> Error {
+        Error::corrupt(self.name.clone(), Some(offset), reason)
+    }
+
+    /// Hands over every commit, checked, in order.
+    fn each(&mut self, take: &mut dyn FnMut(BundleBatch<'_>) -> Result<()>) -> Result<()> {
+        let failed = |error| Error::io(format!("read {}", self.name), error);
+        let reader = &self.archive.engine.reader;
+        let len = self.file.len().map_err(failed)?;
+        let (mut seq, mut id) = (self.after.seq, self.after.commit);
+        let mut at = self.start;
+        let mut wanted = CHUNK;
+        let mut window = Vec::new();
+        let mut window_at = at;
+        let mut has_header = false;
+        while at < len {
+            let from = usize::try_from(at - window_at).unwrap_or(usize::MAX);
+            let bytes = window.get(from..).unwrap_or(&[]);
+            let whole = at + bytes.len() as u64 >= len;
+            match read_next(bytes, reader.keys()) {
+                Next::Header { identity, len } if identity == reader.identity() => {
+                    has_header = true;
+                    at += len;
+                }
+                Next::Header { .. } => {
+                    let message = format!(
+                        "the bundle {} is one of another archive than {}",
+                        self.name,
+                        name_of(self.archive)
+                    );
+                    return Err(Error::conflict("", 0, message));
+                }
+                Next::Batch(batch) if has_header => {
+                    let follows = batch.record.seq == seq + 1
+                        && batch.record.parents.first() == Some(&id)
+                        && seq < self.head.seq;
+                    if !follows {
+                        return Err(
+                            self.corrupt(at, "the commit does not follow the one before it")
+                        );
+                    }
+                    (seq, id) = (batch.record.seq, batch.id);
+                    let next = at + batch.len;
+                    let bodies = bodies_of(&batch, bytes, reader.keys())
+                        .ok_or_else(|| self.corrupt(at, "an object is not whole"))?;
+                    let objects = bodies.into_iter().map(IncomingObject::Record).collect();
+                    take(BundleBatch {
+                        file: &self.name,
+                        offset: at,
+                        incoming: Incoming {
+                            batch: *batch,
+                            objects,
+                        },
+                    })?;
+                    at = next;
+                    wanted = CHUNK;
+                }
+                Next::Incomplete { .. } | Next::End if !whole => {
+                    let left = usize::try_from(len - at).unwrap_or(usize::MAX);
+                    if bytes.len() >= wanted {
+                        wanted = wanted.saturating_mul(2);
+                    }
+                    let size = wanted.min(left);
+                    let mut fresh = Vec::new();
+                    fresh
+                        .try_reserve_exact(size)
+                        .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
+                    fresh.resize(size, 0);
+                    let count = self.file.read_at(&mut fresh, at).map_err(failed)?;
+                    fresh.truncate(count);
+                    (window, window_at) = (fresh, at);
+                }
+                Next::Broken { at: inside, reason } => {
+                    return Err(self.corrupt(at + inside, reason));
+                }
+                Next::Loss(_) | Next::Batch(_) => {
+                    return Err(self.corrupt(at, "a record that no bundle has"));
+                }
+                Next::Incomplete { .. } | Next::End => {
+                    return Err(self.corrupt(at, "the file ends too early"));
+                }
+            }
+        }
+        if (seq, id) != (self.head.seq, self.head.commit) {
+            return Err(self.corrupt(at, "the file ends too early"));
+        }
+        Ok(())
+    }
+}
