@@ -52,7 +52,9 @@ impl Order {
                 rules.conditions.check(&document.path, newest.as_ref())?;
             }
             for path in &self.ends {
-                rules.conditions.check(path, transaction.newest(path)?.as_ref())?;
+                rules
+                    .conditions
+                    .check(path, transaction.newest(path)?.as_ref())?;
             }
             rules.conditions = Conditions::default();
             answers = save_in_front(transaction, &self.first, &self.note, BEFORE_SAVING)?;

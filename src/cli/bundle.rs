@@ -1,8 +1,6 @@
-//! `backstory bundle`
+//! Bundles: commits in one file, as `export --bundle` writes them and `import bundle` takes them.
 
-use std::path::{Path, PathBuf};
-
-use clap::{Subcommand, ValueHint};
+use std::path::Path;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -10,46 +8,6 @@ use super::json::Object;
 use super::text::{count, short, size};
 use super::{DONE, progress, transferred};
 use crate::remote::{TransferOptions, apply_bundle, write_bundle};
-
-/// Carry commits in one file
-///
-/// A bundle is one file with the commits behind some commit: for copies that cannot reach each other. It goes into any
-/// copy that has the commit in front of them, and is checked on its way.
-#[derive(clap::Args)]
-#[command(after_help = "Examples:
-  backstory bundle create monday.bundle
-  backstory bundle create tuesday.bundle --since 41d0e7aa
-  backstory bundle apply tuesday.bundle")]
-pub(super) struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Write the commits behind a commit into a file
-    Create {
-        /// The file; it has its name once it is whole
-        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-        file: PathBuf,
-        /// The last commit that the other copy has: its id, or the first digits [default: none]
-        #[arg(long, value_name = "COMMIT")]
-        since: Option<String>,
-    },
-    /// Bring the commits of a file to the archive
-    Apply {
-        /// The file
-        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-        file: PathBuf,
-    },
-}
-
-pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
-    match &args.command {
-        Command::Create { file, since } => create(file, since.as_deref(), context),
-        Command::Apply { file } => apply(file, context),
-    }
-}
 
 /// Writes the commits behind `since` into a file.
 pub(super) fn create(

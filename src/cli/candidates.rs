@@ -110,7 +110,7 @@ fn asked(before: &[String], word: &str) -> Option<(Kind, Option<PathBuf>)> {
     }
     let kind = match (command?.get_name(), pending.as_deref(), positionals) {
         ("tag", None, 0) => Kind::Tag,
-        ("bundle", Some("since"), _) => Kind::Commit,
+        ("export", Some("since"), _) => Kind::Commit,
         (_, Some(_), _) => return None,
         ("load" | "blame", None, 0) | ("diff", None, 0 | 1) | ("tag", None, 1) => Kind::Rev,
         ("log" | "ls" | "apply" | "mv", None, 0) => Kind::Path,

@@ -20,7 +20,7 @@ use crate::storage::output::OutputFile;
 /// Take histories and states out of the archive
 ///
 /// jsonl, git and sqlite hold every version; tar and dir hold the files of one moment, byte for byte. A file or folder
-/// gets its name once it is whole. What damage has taken is told of and left out.
+/// gets its name once it is whole. What damage has taken is told of and left out. A bundle holds commits as they are.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backstory export -o history.jsonl
@@ -28,6 +28,7 @@ use crate::storage::output::OutputFile;
   backstory export --format sqlite -o history.db && sqlite3 history.db 'SELECT * FROM changes'
   backstory export --format tar --at 2026-11-01 -o november.tar
   backstory export --format dir --at 2026-11-01 -o november
+  backstory export --bundle tuesday.bundle --since 41d0e7aa
   git init copy && backstory export --format git | git -C copy fast-import")]
 pub(super) struct Args {
     /// Only these paths: a path, a folder, or a pattern with *, ** and ?
@@ -51,6 +52,17 @@ pub(super) struct Args {
     /// With git: the branch
     #[arg(long, value_name = "NAME", default_value = DEFAULT_BRANCH)]
     branch: String,
+    /// Instead: the commits behind --since, for a copy of the archive that cannot be reached; `import bundle` takes them
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["globs", "format", "output", "at", "newest", "source", "branch", "force"]
+    )]
+    bundle: Option<PathBuf>,
+    /// With --bundle: the last commit that the other copy has, by its id or first digits [default: none]
+    #[arg(long, value_name = "COMMIT", requires = "bundle")]
+    since: Option<String>,
     /// Replace a file that is there; write into a folder that is not empty
     #[arg(long)]
     force: bool,
@@ -71,6 +83,9 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
+    if let Some(file) = &args.bundle {
+        return super::bundle::create(file, args.since.as_deref(), context);
+    }
     check(args)?;
     let workspace = context.workspace_for(&args.globs)?;
     let wanted = Wanted::all(&args.globs, &workspace)?;

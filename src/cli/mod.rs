@@ -139,7 +139,6 @@ enum Command {
     Push(push::Args),
     Pull(pull::Args),
     Clone(clone::Args),
-    Bundle(bundle::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -211,7 +210,7 @@ fn command_alone(name: &str) -> Option<clap::Command> {
     Some(commands!(
         init save load log series diff profile blame apply rollback undo redo status watch identify find
         sql ls mv delete undelete tag stats head verify canon hash reindex compact repair import export
-        restore push pull clone bundle completions man
+        restore push pull clone completions man
     ))
 }
 
@@ -270,7 +269,6 @@ fn dispatch(command: &Command, context: &mut Context) -> Result<u8, Failure> {
         Command::Push(args) => push::run(args, context),
         Command::Pull(args) => pull::run(args, context),
         Command::Clone(args) => clone::run(args, context),
-        Command::Bundle(args) => bundle::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Man(args) => man::run(args, context),
     }

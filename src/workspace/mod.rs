@@ -8,8 +8,8 @@ mod discover;
 mod disk;
 mod paths;
 mod restore;
-mod state;
 mod save;
+mod state;
 mod status;
 mod written;
 
@@ -18,8 +18,8 @@ pub use discover::{
 };
 pub use paths::Target;
 pub use restore::{Destination, FileEvent, FileReport, Report};
-pub use state::{StateEvent, StateOptions, StateReport};
 pub use save::{FileContent, FileSave};
+pub use state::{StateEvent, StateOptions, StateReport};
 pub use status::{FileStatus, State};
 
 use std::path::{Path, PathBuf};

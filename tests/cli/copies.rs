@@ -209,8 +209,8 @@ fn bundles_carry_commits_in_a_file() {
     }
     let call = place
         .run(&[
-            "bundle",
-            "create",
+            "export",
+            "--bundle",
             "new.bundle",
             "--since",
             &since[..12],
@@ -228,7 +228,7 @@ fn bundles_carry_commits_in_a_file() {
         fs::metadata(place.path("new.bundle")).unwrap().len()
     );
     let call = place
-        .run(&["--archive", "../backup", "bundle", "apply", "new.bundle"])
+        .run(&["--archive", "../backup", "import", "bundle", "new.bundle"])
         .ok();
     assert!(
         call.text().starts_with("brought 3 commits, "),
@@ -238,8 +238,8 @@ fn bundles_carry_commits_in_a_file() {
     assert_eq!(head(&place, "."), head(&place, "../backup"));
     place
         .run(&[
-            "bundle",
-            "create",
+            "export",
+            "--bundle",
             "none.bundle",
             "--since",
             &head(&place, "."),
@@ -247,11 +247,11 @@ fn bundles_carry_commits_in_a_file() {
         .exits(2)
         .says_what_to_try();
     place
-        .run(&["bundle", "apply", "config/a.json"])
+        .run(&["import", "bundle", "config/a.json"])
         .exits(6)
         .says_what_to_try();
     place
-        .run(&["bundle", "apply", "nowhere"])
+        .run(&["import", "bundle", "nowhere"])
         .exits(3)
         .says_what_to_try();
 }

@@ -158,7 +158,6 @@ fn help_lists_the_commands() {
         "push",
         "pull",
         "clone",
-        "bundle",
         "completions",
         "man",
         "help",

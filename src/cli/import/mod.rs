@@ -1,6 +1,7 @@
 //! `backstory import`: one file for each kind of source.
 
 mod archive;
+mod bundle;
 mod dir;
 mod git;
 mod jsonl;
@@ -16,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::import::{Imported, Tell, Told};
 use crate::workspace::Workspace;
 
-/// Bring a history with you: from git, JSON lines, another archive or a folder
+/// Bring a history with you: from git, JSON lines, another archive, a folder or a bundle
 ///
 /// Run again it goes on where it stopped: it adds what is new, and nothing twice. What is no document is told of and left
 /// out (exit 5).
@@ -27,7 +28,8 @@ use crate::workspace::Workspace;
   backstory import jsonl history.jsonl
   backstory import archive /mnt/jobs/17 --under jobs/17
   backstory import dir runs
-  backstory import dir mlruns --under mlflow")]
+  backstory import dir mlruns --under mlflow
+  backstory import bundle tuesday.bundle")]
 pub(super) struct Args {
     #[command(subcommand)]
     source: Source,
@@ -39,6 +41,7 @@ enum Source {
     Jsonl(jsonl::Args),
     Archive(archive::Args),
     Dir(dir::Args),
+    Bundle(bundle::Args),
 }
 
 /// Whereto.
@@ -64,6 +67,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         Source::Jsonl(args) => jsonl::run(args, context),
         Source::Archive(args) => archive::run(args, context),
         Source::Dir(args) => dir::run(args, context),
+        Source::Bundle(args) => bundle::run(args, context),
     }
 }
 
