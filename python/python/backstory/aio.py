@@ -32,7 +32,7 @@ from .json_files import store
 from .records import Change, Changes
 
 if TYPE_CHECKING:
-    from typing import Concatenate, ParamSpec
+    from typing_extensions import Concatenate, ParamSpec
 
     P = ParamSpec("P")
 
