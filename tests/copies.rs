@@ -57,12 +57,12 @@ fn step() -> impl Strategy<Value = Step> {
 fn apply(archive: &Archive, step: &Step, number: usize) {
     let note = |time: Option<i64>| {
         let mut note = Note {
-            message: (number % 3 > 0).then(|| format!("step {number}\nand more")),
-            author: (number % 4 > 0).then(|| "ana <ana@example.org>".to_owned()),
+            message: (!number.is_multiple_of(3)).then(|| format!("step {number}\nand more")),
+            author: (!number.is_multiple_of(4)).then(|| "ana <ana@example.org>".to_owned()),
             time,
             ..Note::default()
         };
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             note.meta
                 .insert("run".to_owned(), serde_json::json!({"n": number}));
         }

@@ -1,7 +1,7 @@
 """How long save_json and load_json take beside what they are made of.
 
     pip install ./python
-    cargo build --release --bench save_loop
+    cargo build --release --package backstory-python --bin save_loop
     python python/benches/speed.py [ROUNDS] [FOLDER]
 
 In each round, in turn and on the same file system: ``save_json`` of a dictionary of 2 KB; the same text saved by the Rust
@@ -10,7 +10,6 @@ own save_json does, once with json.dump and once with the text made already; the
 Medians in microseconds.
 """
 
-import glob
 import json
 import os
 import pathlib
@@ -27,10 +26,9 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def child(folder):
-    found = [p for p in glob.glob(str(ROOT / "target/release/deps/save_loop-*")) if not p.endswith(".d")]
-    if not found:
-        sys.exit("first: cargo build --release --bench save_loop")
-    program = max(found, key=os.path.getmtime)
+    program = ROOT / "target/release/save_loop"
+    if not program.exists():
+        sys.exit("first: cargo build --release --package backstory-python --bin save_loop")
     return subprocess.Popen([program, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

@@ -238,6 +238,10 @@ def test_damage_is_told(archive, project):
     with pytest.raises(backstory.CorruptError):
         for number in (1, 2, 3):
             fresh.load("runs/1.json", number)
+    repaired = Archive.repair(project)
+    assert repaired.steps and repaired.lost and repaired.report.ok
+    assert Archive(project).verify().losses == repaired.lost
+    assert Archive.repair(project).steps == []
 
 
 def test_opening(project):

@@ -16,7 +16,7 @@ impl Export<'_> {
     /// `Usage` where the folder is there and not empty, or `Io`; a new folder is then not there.
     pub fn folder(&self, folder: &Path, into: bool, tell: Tell<'_>) -> Result<u64> {
         if into && files::is_folder(folder) {
-            return self.into_folder(folder, tell);
+            return self.add_to_folder(folder, tell);
         }
         let output = OutputFolder::create(folder)?;
         let mut clashes = Vec::new();
@@ -33,7 +33,7 @@ impl Export<'_> {
         Ok(written - tell_of(clashes, tell))
     }
 
-    fn into_folder(&self, folder: &Path, tell: Tell<'_>) -> Result<u64> {
+    fn add_to_folder(&self, folder: &Path, tell: Tell<'_>) -> Result<u64> {
         let mut outside = Vec::new();
         let written = self.files(tell, &mut |version, bytes| {
             let file = folder.join(&version.path);

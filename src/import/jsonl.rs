@@ -53,7 +53,7 @@ impl JsonlImport {
                 Ok(line) => line,
                 Err(refused) => {
                     let path = refused.path.unwrap_or_default();
-                    intake.leave_out(path, format!("line {number}"), refused.error);
+                    intake.leave_out(path, format!("line {number}"), *refused.error);
                     continue;
                 }
             };

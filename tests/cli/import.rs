@@ -226,6 +226,18 @@ fn after_history_was_rewritten_the_newest_state_is_that_of_git() {
     let before = place.run(&["head"]).ok().out;
     place.run(&["import", "git", "repo"]).ok();
     assert_eq!(place.run(&["head"]).ok().out, before);
+    // What is saved by hand since is not taken back.
+    place.write("a.json", "\"mine\"");
+    place.run(&["save", "a.json"]).ok();
+    let before = place.run(&["head"]).ok().out;
+    place.run(&["import", "git", "repo"]).ok();
+    assert_eq!(place.run(&["head"]).ok().out, before);
+    // Back to a commit that was imported before.
+    repo.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    place.run(&["import", "git", "repo"]).ok();
+    assert_eq!(place.run(&["load", "gone.json"]).ok().out, b"1");
+    assert_eq!(place.run(&["load", "a.json"]).ok().out, b"1");
+    let before = place.run(&["head"]).ok().out;
     // The commits that were taken back are no longer in the repository at all.
     repo.git(&["reflog", "expire", "--expire=now", "--all"]);
     repo.git(&["gc", "-q", "--prune=now"]);

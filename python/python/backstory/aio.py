@@ -29,10 +29,10 @@ from .archive import StrPath
 from .encoding import Default, encode
 from .json_files import load_json as _load_json
 from .json_files import store
-from .records import Change, Changes
+from .records import Change, Changes, Repaired
 
 if TYPE_CHECKING:
-    from typing import Concatenate, ParamSpec
+    from typing_extensions import Concatenate, ParamSpec
 
     P = ParamSpec("P")
 
@@ -138,6 +138,11 @@ class Archive:
     async def of(cls, path: StrPath = ".", *, create: bool = False) -> Archive:
         """The archive that a file or folder belongs to."""
         return cls._with(await _in_thread(_sync.Archive.of, path, create=create))
+
+    @staticmethod
+    async def repair(path: StrPath = ".") -> Repaired:
+        """:meth:`backstory.Archive.repair`, to be awaited."""
+        return await _in_thread(_sync.Archive.repair, path)
 
     @classmethod
     def in_memory(cls) -> Archive:

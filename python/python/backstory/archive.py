@@ -23,6 +23,7 @@ from .records import (
     FileStatus,
     Found,
     Match,
+    Repaired,
     Report,
     Rows,
     Series,
@@ -135,6 +136,18 @@ class Archive:
     def in_memory(cls) -> Archive:
         """An archive in memory, which ends with its last handle."""
         return cls._with(_native.Handle.in_memory())
+
+    @staticmethod
+    def repair(path: StrPath = ".") -> Repaired:
+        """Makes the damaged archive of a folder whole again without what is gone, and says what that is. Nothing is deleted:
+        what was damaged is kept in ``.backstory/log/damaged``.
+
+        >>> from backstory import Archive
+        >>> _ = Archive("project", create=True).save("runs/1.json", {"loss": 0.5})
+        >>> Archive.repair("project").steps
+        []
+        """
+        return Repaired.of(_native.repair(absolute(path)))
 
     @property
     def root(self) -> Optional[str]:

@@ -410,6 +410,31 @@ class Report(NamedTuple):
         return cls(row["ok"], row["commits"], row["objects"], row["head"], findings, losses)
 
 
+class Step(NamedTuple):
+    """What a repair did to one file."""
+
+    #: The file, relative to the archive's folder, and what was done.
+    file: str
+    what: str
+    #: Where the file as it was is kept; ``None`` where there was none.
+    kept: Optional[str]
+
+
+class Repaired(NamedTuple):
+    """What a repair did: nothing where there are no steps."""
+
+    steps: List[Step]
+    #: What is gone.
+    lost: List[Loss]
+    #: The archive as it is now.
+    report: Report
+
+    @classmethod
+    def of(cls, row: Dict[str, Any]) -> Repaired:
+        steps = [Step(**step) for step in row["steps"]]
+        return cls(steps, [Loss.of(loss) for loss in row["lost"]], Report.of(row["report"]))
+
+
 class Stats(NamedTuple):
     """How much there is of what."""
 

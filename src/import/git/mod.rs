@@ -5,6 +5,7 @@
 //! in the archive is read from the metadata of its commits, and git finds those that are not.
 
 mod plumbing;
+mod process;
 mod raw;
 
 use std::collections::BTreeSet;
@@ -127,7 +128,8 @@ struct Import<'i, 'a, 't> {
 }
 
 impl<'a> Import<'_, 'a, '_> {
-    /// Imports the commits that are not in the archive; whether it has some that the newest one does not contain.
+    /// Imports the commits that are not in the archive. Does the state that this leads to need to be made that of the
+    /// newest one? So it is where something was imported that this one does not contain, unless that was seen to before.
     fn new_commits(&mut self, git: &Git, tip: &str, since: Option<&str>) -> Result<bool> {
         let options = self.options;
         let mut walk = Walk::start(git, options.first_parent, &options.pathspecs())?;
@@ -137,23 +139,28 @@ impl<'a> Import<'_, 'a, '_> {
         if let Some(since) = since {
             walk.not_in(since)?;
         }
-        let mut some = false;
+        let mut last = None;
         for commit in self.archive.commits()? {
             if let Some(done) = imported_from(&commit?, &self.scope) {
                 walk.not_in(&done)?;
                 strays.up_to(&done)?;
-                some = true;
+                last.get_or_insert(done);
             }
         }
-        let strays = some && strays.any()?;
+        let strays = match &last {
+            Some(_) => strays.any()?,
+            None => false,
+        };
+        let mut moved = !last.is_some_and(|last| git.contains(tip, &last));
         let mut groups = walk.groups(git)?;
         while let Some(group) = groups.next()? {
+            moved = true;
             let object = groups.commit()?;
             self.take(&group, &object, &mut || groups.blob())?;
         }
         groups.finish()?;
         self.intake.flush()?;
-        Ok(strays)
+        Ok(strays && moved)
     }
 
     /// Imports the tree of a commit: where history was rewritten, what was imported before does not lead to it.

@@ -2,10 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use super::process::{Process, last_line};
 use super::raw::{CommitObject, Group, Groups};
 use crate::error::{Error, Result};
 use crate::log::format::MAX_OBJECT_LEN;
@@ -15,9 +16,6 @@ use crate::storage::{files, real_path};
 const AHEAD: usize = 64;
 /// Files of a tree that are imported as one commit.
 const TREE_GROUP: usize = 256;
-/// As much of what git has to say about a failure is kept.
-const COMPLAINT: u64 = 4096;
-const BUFFER: usize = 256 << 10;
 
 /// What git would take for another repository, or read patterns by, if it stood in the environment.
 const VARIABLES: [&str; 12] = [
@@ -74,6 +72,12 @@ impl Git {
                 self.repository.display()
             ))
         })
+    }
+
+    /// Does the history of one commit contain another?
+    pub fn contains(&self, tip: &str, commit: &str) -> bool {
+        let asked = self.ask(&["merge-base", "--is-ancestor", commit, tip]);
+        matches!(asked, Ok(Ok(_)))
     }
 
     /// Is this folder the top of its work tree?
@@ -422,93 +426,9 @@ impl Strays {
     }
 }
 
-/// A child process. It ends with this.
-struct Process {
-    name: &'static str,
-    child: Child,
-    complaint: Option<JoinHandle<Vec<u8>>>,
-}
-
-impl Process {
-    fn start(name: &'static str, command: &mut Command) -> Result<Process> {
-        let child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut child = child.map_err(|error| Error::io("run git", error))?;
-        let stderr = child.stderr.take();
-        let read = move || {
-            let mut kept = Vec::new();
-            if let Some(mut stderr) = stderr {
-                // What cannot be read is not missed.
-                let _ = (&mut stderr).take(COMPLAINT).read_to_end(&mut kept);
-                let _ = io::copy(&mut stderr, &mut io::sink());
-            }
-            kept
-        };
-        let complaint = std::thread::Builder::new().spawn(read).ok();
-        Ok(Process {
-            name,
-            child,
-            complaint,
-        })
-    }
-
-    fn stdin(&mut self) -> Result<BufWriter<ChildStdin>> {
-        let stdin = self.child.stdin.take().ok_or_else(no_pipe)?;
-        Ok(BufWriter::with_capacity(BUFFER, stdin))
-    }
-
-    fn raw_stdout(&mut self) -> Result<ChildStdout> {
-        self.child.stdout.take().ok_or_else(no_pipe)
-    }
-
-    fn stdout(&mut self) -> Result<BufReader<ChildStdout>> {
-        Ok(BufReader::with_capacity(BUFFER, self.raw_stdout()?))
-    }
-
-    fn finish(mut self) -> Result<()> {
-        match self.child.wait() {
-            Ok(status) if status.success() => Ok(()),
-            _ => Err(self.failure()),
-        }
-    }
-
-    /// Ends it, and says what it complained of.
-    fn failure(&mut self) -> Error {
-        self.end();
-        let complaint = self.complaint.take().and_then(|thread| thread.join().ok());
-        let complaint = last_line(&complaint.unwrap_or_default());
-        let why = match complaint.is_empty() {
-            true => "it ended early".to_owned(),
-            false => complaint,
-        };
-        Error::io(format!("run git {}", self.name), io::Error::other(why))
-    }
-
-    fn end(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
 fn spawn(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<Result<()>>> {
     let thread = std::thread::Builder::new().spawn(work);
     thread.map_err(|error| Error::io("start a thread", error))
-}
-
-fn last_line(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    let line = line.unwrap_or_default();
-    line.strip_prefix("fatal: ").unwrap_or(line).to_owned()
 }
 
 fn unasked(error: io::Error) -> Error {
@@ -517,8 +437,4 @@ fn unasked(error: io::Error) -> Error {
 
 fn unread(error: io::Error) -> Error {
     Error::io("read what git says", error)
-}
-
-fn no_pipe() -> Error {
-    Error::io("run git", io::Error::other("a pipe is missing"))
 }

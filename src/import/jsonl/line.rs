@@ -42,7 +42,7 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Refused {
     pub path: Option<String>,
-    pub error: Error,
+    pub error: Box<Error>,
 }
 
 impl Line {
@@ -66,10 +66,10 @@ impl Lines {
         self.canonical.clear();
         let unread = |error: CanonError| Refused {
             path: None,
-            error: Error::InvalidDocument {
+            error: Box::new(Error::InvalidDocument {
                 path: "the line".to_owned(),
                 source: error,
-            },
+            }),
         };
         let strict = self
             .canonicalizer
@@ -90,7 +90,10 @@ impl Lines {
                 len: text.len(),
                 ..line
             }),
-            Err(error) => Err(Refused { path, error }),
+            Err(error) => {
+                let error = Box::new(error);
+                Err(Refused { path, error })
+            }
         }
     }
 }
