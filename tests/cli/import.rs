@@ -208,6 +208,24 @@ fn first_parents_patterns_and_a_start() {
 }
 
 #[test]
+fn files_of_the_repository_that_the_archive_stands_in_are_its_files() {
+    let place = Place::with_archive();
+    let repo = Repo::new(&place, ".");
+    repo.write(".gitignore", ".backstory\n");
+    repo.write("a.json", "{ \"n\": 1 }");
+    repo.commit("one");
+    repo.write("a.json", "{ \"n\": 2 }");
+    repo.commit("two");
+    place.run(&["import", "git", "."]).ok();
+    place.run(&["status"]).ok();
+    place.run(&["rollback", "a.json"]).ok();
+    assert_eq!(place.read("a.json"), "{ \"n\": 1 }");
+    // Elsewhere they are not.
+    place.run(&["import", "git", ".", "--under", "copy"]).ok();
+    place.run(&["rollback", "copy/a.json"]).exits(2);
+}
+
+#[test]
 fn after_history_was_rewritten_the_newest_state_is_that_of_git() {
     let place = Place::with_archive();
     let repo = Repo::new(&place, "repo");
