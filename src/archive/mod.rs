@@ -42,6 +42,7 @@ pub(crate) use engine::{Engine, Fault, check_writable};
 pub use history::{History, HistoryQuery};
 pub use load::{Loaded, LoadedDocument};
 pub(crate) use objects::{ChangeCache, ObjectReader, gone};
+pub(crate) use plan::Known;
 pub use restore::{Restored, Rollback, Undo};
 pub use save::{Batch, Document, Save};
 pub(crate) use sources::LayoutCache;

@@ -6,7 +6,7 @@ use super::Archive;
 use super::ahead::{AHEAD_FROM, Ahead};
 use super::engine::Fault;
 use super::guess::guess;
-use super::plan::Order;
+use super::plan::{Known, Order};
 use super::sources::NewSource;
 use super::transaction::{NewObject, Newest, Seen, Transaction};
 use super::version::{Change as Saved, Note};
@@ -422,6 +422,7 @@ pub struct Batch<'a> {
     archive: &'a Archive,
     saves: Vec<Save<'a>>,
     ahead: Option<Ahead>,
+    known: Option<Known>,
 }
 
 impl<'a> Batch<'a> {
@@ -430,6 +431,7 @@ impl<'a> Batch<'a> {
             archive,
             saves: Vec::new(),
             ahead: None,
+            known: None,
         }
     }
 
@@ -443,6 +445,11 @@ impl<'a> Batch<'a> {
             ahead.take(number, &mut save.order.documents);
         }
         self.saves.push(save);
+    }
+
+    /// Commits only if nobody else has changed a path of it since.
+    pub(crate) fn known(&mut self, known: Known) {
+        self.known = Some(known);
     }
 
     /// How many commits were added.
@@ -465,8 +472,12 @@ impl<'a> Batch<'a> {
                 self.saves[number].order.documents.push(document);
             }
         }
+        let known = self.known.take();
         let orders: Vec<Order> = self.saves.into_iter().map(|save| save.order).collect();
         self.archive.engine.submit(move |transaction| {
+            if let Some(known) = &known {
+                known.check(transaction, &orders)?;
+            }
             let staged = orders.iter().map(|order| order.stage(transaction));
             staged.collect()
         })

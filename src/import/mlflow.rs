@@ -53,7 +53,7 @@ impl MlflowImport {
             let message = format!("no such folder: {}", self.folder.display());
             return Err(Error::not_found(message));
         }
-        let mut intake = Intake::new(archive, tell);
+        let mut intake = Intake::new(archive, tell)?;
         let mut runs = Vec::new();
         for experiment in folders(&self.folder)? {
             let folder = self.folder.join(&experiment);
