@@ -222,6 +222,56 @@ proptest! {
     }
 }
 
+/// Lines as `export` writes them, with some bytes changed, cut or put twice.
+fn spoiled() -> impl Strategy<Value = Vec<u8>> {
+    let line = concat!(
+        r#"{"path":"a","version":1,"op":"rename","time":"2026-11-01T10:00:00Z","recorded":"2026-11-01T10:00:00Z","#,
+        r#""author":"ana","message":"m","meta":{"git":{"commit":"x"}},"other":"b","file":true,"nan":false,"#,
+        r#""form":"pretty","document":{"n":[1,2.50,"é"]}}"#,
+        "\n",
+        r#"{"path":"b","time":"2026-11-01","deleted":true}"#,
+        "\n",
+        r#"{"path":"c","time":"2026-11-01","source":"[ 1 ]","form":"own"}"#,
+        "\n"
+    );
+    let edit = (any::<prop::sample::Index>(), any::<u8>(), 0..4_u8);
+    prop::collection::vec(edit, 0..6).prop_map(move |edits| {
+        let mut bytes = line.as_bytes().to_vec();
+        for (at, byte, kind) in edits {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => drop(bytes.remove(at)),
+                2 => bytes.truncate(at),
+                _ => bytes.insert(at, bytes[at]),
+            }
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_lines_are_the_archive_stays_sound(bytes in spoiled()) {
+        let archive = Archive::in_memory().unwrap();
+        let mut left_out = 0;
+        let import = JsonlImport { under: "in".to_owned() };
+        let imported = import
+            .run(&archive, &mut bytes.as_slice(), &mut |told| {
+                left_out += u64::from(matches!(told, Told::LeftOut { .. }));
+            })
+            .unwrap();
+        prop_assert_eq!(imported.left_out, left_out);
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        prop_assert!(imported.versions + imported.left_out <= 2 * lines.count() as u64);
+        prop_assert!(archive.list("").unwrap().iter().all(|version| version.path.starts_with("in/")));
+        prop_assert!(verify(&archive, &VerifyOptions::default()).unwrap().ok);
+    }
+}
+
 #[test]
 fn a_copy_that_went_its_own_way_brings_what_is_its_own() {
     let dir = tempfile::tempdir().unwrap();

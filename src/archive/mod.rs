@@ -47,6 +47,7 @@ pub(crate) use engine::{Engine, Fault, check_writable};
 pub use history::{History, HistoryQuery};
 pub use load::{Loaded, LoadedDocument};
 pub(crate) use objects::{ChangeCache, ObjectReader, gone};
+pub(crate) use plan::Known;
 pub use profiles::DiffProfile;
 pub(crate) use rebatch::{Incoming, IncomingObject, Rebatch, Refused};
 pub(crate) use receive::Receiver;

@@ -6,7 +6,7 @@ use super::save::{Conditions, Prepared};
 use super::transaction::{Draft, Newest, Transaction};
 use super::version::{Change as Saved, Note, Status};
 use crate::commit::{Change, Content, Fields, Op, Origin};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A commit as it was asked for.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,46 @@ pub(crate) struct Order {
     pub note: Note,
     pub rules: Rules,
     pub origin: Option<Origin>,
+}
+
+/// Commits that a writer knows of: all up to one, and its own since.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    pub up_to: u64,
+    /// First and last of each row of them, in order.
+    pub own: Vec<(u64, u64)>,
+}
+
+impl Known {
+    /// Takes note of commits of its own.
+    pub fn add(&mut self, first: u64, last: u64) {
+        match self.own.last_mut() {
+            Some(before) if before.1 + 1 == first => before.1 = last,
+            _ => self.own.push((first, last)),
+        }
+    }
+
+    fn has(&self, seq: u64) -> bool {
+        let own = |(first, last): &(u64, u64)| (*first..=*last).contains(&seq);
+        seq <= self.up_to || self.own.iter().rev().any(own)
+    }
+
+    /// Fails where someone else has changed a path of these since.
+    pub fn check(&self, transaction: &Transaction<'_>, orders: &[Order]) -> Result<(), Fault> {
+        let mut newest = self.own.iter().map(|(_, last)| *last);
+        if transaction.head_seq() == newest.next_back().unwrap_or(self.up_to) {
+            return Ok(());
+        }
+        for path in orders.iter().flat_map(Order::paths) {
+            if let Some((seq, version)) = transaction.newest_seq(path)?
+                && !self.has(seq)
+            {
+                let message = format!("another writer has changed {path}, to version {version}");
+                return Err(Fault::Error(Error::conflict(path, version, message)));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What makes a version, and what must hold.
@@ -41,6 +81,15 @@ pub(crate) struct Plan {
 }
 
 impl Order {
+    /// The paths that it may change.
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        let documents = self.documents.iter().flat_map(|document| {
+            let from = document.from.as_deref();
+            std::iter::once(document.path.as_str()).chain(from)
+        });
+        documents.chain(self.ends.iter().map(String::as_str))
+    }
+
     /// Decides and stages.
     pub fn stage(&self, transaction: &mut Transaction<'_>) -> Result<Vec<Saved>, Fault> {
         let mut rules = self.rules;
@@ -175,7 +224,7 @@ impl Plan {
         let version = newest.map_or(0, |newest| newest.row.version) + 1;
         let mut taken = Change::new(Op::Rename, &*document.path, version);
         taken.content = old.change().content;
-        taken.file = document.file || newest.is_some_and(|newest| newest.change().file);
+        taken.file = document.file || old.change().file;
         taken.of = old.row.version;
         taken.other = from.to_owned();
         let mut away = Change::new(Op::RenameAway, from, old.row.version + 1);

@@ -6,7 +6,7 @@ use super::Archive;
 use super::ahead::{AHEAD_FROM, Ahead};
 use super::engine::Fault;
 use super::guess::guess;
-use super::plan::Order;
+use super::plan::{Known, Order};
 use super::restore::add_first;
 use super::sources::NewSource;
 use super::transaction::{NewObject, Newest, Seen, Transaction};
@@ -437,6 +437,7 @@ pub struct Batch<'a> {
     archive: &'a Archive,
     saves: Vec<Save<'a>>,
     ahead: Option<Ahead>,
+    known: Option<Known>,
 }
 
 impl<'a> Batch<'a> {
@@ -445,6 +446,7 @@ impl<'a> Batch<'a> {
             archive,
             saves: Vec::new(),
             ahead: None,
+            known: None,
         }
     }
 
@@ -458,6 +460,11 @@ impl<'a> Batch<'a> {
             ahead.take(number, &mut save.order.documents);
         }
         self.saves.push(save);
+    }
+
+    /// Commits only if nobody else has changed a path of it since.
+    pub(crate) fn known(&mut self, known: Known) {
+        self.known = Some(known);
     }
 
     /// How many commits were added.
@@ -480,8 +487,12 @@ impl<'a> Batch<'a> {
                 self.saves[number].order.documents.push(document);
             }
         }
+        let known = self.known.take();
         let orders: Vec<Order> = self.saves.into_iter().map(|save| save.order).collect();
         self.archive.engine.submit(move |transaction| {
+            if let Some(known) = &known {
+                known.check(transaction, &orders)?;
+            }
             let staged = orders.iter().map(|order| order.stage(transaction));
             staged.collect()
         })

@@ -241,7 +241,15 @@ impl Transaction<'_> {
         })
     }
 
-    /// The same, where it was looked up before.
+    /// The commit that made the newest version of a path, and the number of that.
+    pub fn newest_seq(&self, path: &str) -> Result<Option<(u64, u64)>, Fault> {
+        self.with(|objects| {
+            let newest = objects.catalog.newest(path)?;
+            Ok(newest.map(|row| (row.seq, row.version)))
+        })
+    }
+
+    /// The newest version of a path, where that was looked up before.
     pub fn newest_after(&self, path: &str, seen: Option<&Seen>) -> Result<Option<Newest>, Fault> {
         if let Some(seen) = seen
             && seen.reading == self.engine.reading()

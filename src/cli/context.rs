@@ -129,6 +129,11 @@ impl Context {
         self.say(&line);
     }
 
+    /// The same call once more.
+    pub fn again(&self) -> String {
+        format!("backstory {}", self.call.join(" "))
+    }
+
     /// Microseconds since the Unix epoch, now.
     pub fn now(&self) -> i64 {
         archive::now()

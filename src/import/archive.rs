@@ -29,7 +29,7 @@ impl ArchiveImport {
     /// Where `source` cannot be read or `archive` not be written. A version that damage has taken is told of and left out.
     pub fn run(&self, archive: &Archive, source: &Archive, tell: Tell<'_>) -> Result<Imported> {
         check_under(&self.under)?;
-        let mut intake = Intake::new(archive, tell);
+        let mut intake = Intake::new(archive, tell)?;
         let common = match self.under.is_empty() && archive.id() == source.id() {
             true => common(archive, source)?,
             false => 0,

@@ -56,7 +56,7 @@ impl<'w> FolderImport<'w> {
             &self.wanted,
         )?;
         found.sort_by_key(|found| found.modified);
-        let mut intake = Intake::new(archive, tell);
+        let mut intake = Intake::new(archive, tell)?;
         for group in found.chunk_by(|a, b| a.modified == b.modified) {
             let mut save = archive.save();
             save.note(Note {

@@ -35,7 +35,7 @@ impl JsonlImport {
         tell: Tell<'_>,
     ) -> Result<Imported> {
         check_under(&self.under)?;
-        let mut intake = Intake::new(archive, tell);
+        let mut intake = Intake::new(archive, tell)?;
         let mut lines = Lines::default();
         let mut known = Known::new(archive);
         let mut commit: Vec<Line> = Vec::new();

@@ -22,7 +22,7 @@ const STATES: [&str; 5] = ["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED
 
 /// The runs of a file store. The document of a run is `EXPERIMENT/RUN.json`:
 /// `{"run_id","experiment_id","experiment","name","status","start_time","end_time","params","tags","metrics","history"}`.
-/// `metrics` has the last value of each metric, and `history` all of them as `[step, value, timestamp]`. Times are
+/// `metrics` has the value of each metric's last step, and `history` all of them as `[step, value, timestamp]`. Times are
 /// milliseconds, as MLflow has them. A run that has changed since gets a new version.
 #[derive(Clone, Debug)]
 pub struct MlflowImport {
@@ -53,7 +53,7 @@ impl MlflowImport {
             let message = format!("no such folder: {}", self.folder.display());
             return Err(Error::not_found(message));
         }
-        let mut intake = Intake::new(archive, tell);
+        let mut intake = Intake::new(archive, tell)?;
         let mut runs = Vec::new();
         for experiment in folders(&self.folder)? {
             let folder = self.folder.join(&experiment);
@@ -122,7 +122,8 @@ fn read_run(
         let points = points(&text).ok_or_else(|| {
             Error::invalid(format!("the metric {metric} has a line that is none"))
         })?;
-        if let Some(point) = points.last() {
+        // As MLflow has it: of the last step, and of its values the one written last.
+        if let Some(point) = points.iter().max_by_key(|point| point.order()) {
             last.insert(metric.clone(), point.value.clone());
         }
         let rows = points.iter().map(|point| {
@@ -210,6 +211,13 @@ struct Point {
     step: String,
     value: String,
     timestamp: String,
+}
+
+impl Point {
+    fn order(&self) -> (i64, i64) {
+        let number = |text: &str| text.parse().unwrap_or(0);
+        (number(&self.step), number(&self.timestamp))
+    }
 }
 
 /// Lines of `timestamp value step`; the step may be missing.

@@ -2,7 +2,8 @@
 //!
 //! Each of these goes on where it stopped: run again it adds what is new, and nothing where nothing is. Commits go into
 //! the archive many at a time, in the order of the source, so that a run that was killed has imported a whole number of
-//! them. What cannot be imported is told of and left out.
+//! them. Where another writer changes a path of the import meanwhile, be it another import of the same source, it ends with
+//! a `Conflict`, and what came before is imported. What cannot be imported is told of and left out.
 
 mod archive;
 mod folder;
@@ -20,7 +21,7 @@ pub use mlflow::{MlflowImport, is_file_store};
 
 use serde_json::{Map, Value};
 
-use crate::archive::{Archive, Batch, Save, Status};
+use crate::archive::{Archive, Batch, Known, Save, Status};
 use crate::error::{Error, Result};
 use crate::path::{check_path, is_reserved_on_disk, join};
 
@@ -68,18 +69,26 @@ struct Intake<'a, 't> {
     batch: Option<Batch<'a>>,
     len: usize,
     imported: Imported,
+    /// The commits that were looked at when it was decided what is new, and those made since.
+    known: Known,
     tell: Tell<'t>,
 }
 
 impl<'a, 't> Intake<'a, 't> {
-    fn new(archive: &'a Archive, tell: Tell<'t>) -> Intake<'a, 't> {
-        Intake {
+    /// To be made before anyone looks at what the archive has: whoever changes a path of the import from then on is in
+    /// its way, be it another import of the same.
+    fn new(archive: &'a Archive, tell: Tell<'t>) -> Result<Intake<'a, 't>> {
+        Ok(Intake {
             archive,
             batch: None,
             len: 0,
             imported: Imported::default(),
+            known: Known {
+                up_to: archive.head()?.seq,
+                own: Vec::new(),
+            },
             tell,
-        }
+        })
     }
 
     /// Takes a commit whose documents have so many bytes.
@@ -100,13 +109,17 @@ impl<'a, 't> Intake<'a, 't> {
     /// Puts the commits that were taken on disk.
     fn flush(&mut self) -> Result<()> {
         self.len = 0;
-        let Some(batch) = self.batch.take() else {
+        let Some(mut batch) = self.batch.take() else {
             return Ok(());
         };
+        batch.known(self.known.clone());
         for changes in batch.commit()? {
             let new = changes
                 .iter()
                 .filter(|change| change.status != Status::Unchanged);
+            if let Some(change) = new.clone().next() {
+                self.known.add(change.seq, change.seq);
+            }
             let versions = new.count() as u64;
             self.imported.versions += versions;
             self.imported.commits += u64::from(versions > 0);

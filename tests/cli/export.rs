@@ -400,6 +400,33 @@ fn a_full_disk_leaves_no_part_behind() {
 }
 
 #[test]
+fn a_file_has_its_name_only_once_it_is_whole() {
+    let place = Place::with_archive();
+    let lines: String = (0..2000)
+        .map(|n| format!("{{\"path\":\"d/{}\",\"doc\":{n}}}\n", n % 20))
+        .collect();
+    place
+        .run_input(&["save", "--jsonl", "--batch", "1000"], lines)
+        .ok();
+    let whole = place.run(&["export"]).ok().out;
+    for wait in [5, 20, 40, 80, 160] {
+        let mut child = place
+            .command(&["export", "-o", "out.jsonl"])
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if place.exists("out.jsonl") {
+            assert!(place.read("out.jsonl").into_bytes() == whole);
+            fs::remove_file(place.path("out.jsonl")).unwrap();
+        }
+    }
+    place.run(&["export", "-o", "out.jsonl"]).ok();
+    assert!(place.read("out.jsonl").into_bytes() == whole);
+}
+
+#[test]
 fn what_damage_has_taken_is_told_of_and_the_rest_is_exported() {
     let place = with_lost_version();
     for format in ["jsonl", "git"] {

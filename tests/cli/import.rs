@@ -208,6 +208,24 @@ fn first_parents_patterns_and_a_start() {
 }
 
 #[test]
+fn files_of_the_repository_that_the_archive_stands_in_are_its_files() {
+    let place = Place::with_archive();
+    let repo = Repo::new(&place, ".");
+    repo.write(".gitignore", ".backstory\n");
+    repo.write("a.json", "{ \"n\": 1 }");
+    repo.commit("one");
+    repo.write("a.json", "{ \"n\": 2 }");
+    repo.commit("two");
+    place.run(&["import", "git", "."]).ok();
+    place.run(&["status"]).ok();
+    place.run(&["rollback", "a.json"]).ok();
+    assert_eq!(place.read("a.json"), "{ \"n\": 1 }");
+    // Elsewhere they are not.
+    place.run(&["import", "git", ".", "--under", "copy"]).ok();
+    place.run(&["rollback", "copy/a.json"]).exits(2);
+}
+
+#[test]
 fn after_history_was_rewritten_the_newest_state_is_that_of_git() {
     let place = Place::with_archive();
     let repo = Repo::new(&place, "repo");
@@ -392,6 +410,44 @@ fn a_killed_import_goes_on_where_it_was() {
     for (n, line) in lines.iter().enumerate() {
         assert_eq!(line["document"]["n"], n);
         assert_eq!(line["version"], n / 50 + 1);
+    }
+}
+
+/// Of imports that run at once none brings a version twice: one comes through, or they stop each other and the next goes on.
+#[test]
+fn imports_at_the_same_time_bring_nothing_twice() {
+    let source = Place::with_archive();
+    let lines: String = (0..3000)
+        .map(|n| {
+            format!(
+                "{{\"path\":\"d/{}\",\"doc\":{n},\"message\":\"{n}\"}}\n",
+                n % 20
+            )
+        })
+        .collect();
+    source
+        .run_input(&["save", "--jsonl", "--batch", "1000"], lines)
+        .ok();
+    source.run(&["export", "-o", "all.jsonl"]).ok();
+    let file = source.path("all.jsonl").to_str().unwrap().to_owned();
+    let root = source.root().to_str().unwrap().to_owned();
+    for call in [["import", "jsonl", &file], ["import", "archive", &root]] {
+        let place = Place::with_archive();
+        let children: Vec<_> = (0..4)
+            .map(|_| place.command(&call).spawn().unwrap())
+            .collect();
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            let code = output.status.code().unwrap();
+            assert!(code == 0 || code == 4, "{output:?}");
+        }
+        place.run(&call).ok();
+        let lines = place.run(&["export"]).ok().lines();
+        assert_eq!(lines.len(), 3000);
+        for (n, line) in lines.iter().enumerate() {
+            assert_eq!(line["document"], n);
+        }
+        place.run(&["verify"]).ok();
     }
 }
 

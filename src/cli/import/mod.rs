@@ -94,7 +94,14 @@ fn import(
         }
     });
     bar.finish();
-    let imported = imported?;
+    let imported = imported.map_err(|error| {
+        let conflict = error.is_conflict();
+        let failure = Failure::from(error);
+        match conflict {
+            true => failure.hint(context.again()),
+            false => failure,
+        }
+    })?;
     if context.json() {
         let mut document = Object::new();
         document

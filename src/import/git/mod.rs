@@ -79,7 +79,7 @@ impl GitImport {
         let mut import = Import {
             options: self,
             scope: self.scope(),
-            intake: Intake::new(archive, tell),
+            intake: Intake::new(archive, tell)?,
             archive,
             own_files,
         };
