@@ -1,6 +1,6 @@
 //! Taking over a segment of another copy whole: one that `compact` has packed, or one that says what is lost.
 //!
-//! The file is copied under a name that no segment has, put on disk, given its name and read back. It counts from the
+//! The file is copied under a name that no segment has, put on disk, read back and given its name. It counts from the
 //! moment that MANIFEST is replaced; what a crash leaves before that is removed by the next one, or by `compact`.
 
 use std::io;
@@ -73,16 +73,18 @@ impl Receiver<'_> {
     /// Copies the file and reads the copy; the commit it ends with.
     fn take_file(&self, whole: &WholeSegment, entry: &SegmentEntry) -> Result<Head, Refused> {
         let engine = self.engine;
-        copy(whole, &*engine.storage)?;
-        let name = entry.file();
-        let failed = |error| Fault::from(Error::io(format!("write {name}"), error));
         let storage = &*engine.storage;
-        storage.rename(PART_FILE, &name).map_err(failed)?;
-        storage.sync_dir(LOG_FOLDER).map_err(failed)?;
+        let part = copy(whole, storage)?;
+        engine.reader.lend(entry.number, part);
         if entry.packed {
             engine.reader.note_packed(entry.number);
         }
-        self.read_back(entry)
+        let head = self.read_back(entry)?;
+        let name = entry.file();
+        let failed = |error| Fault::from(Error::io(format!("write {name}"), error));
+        storage.rename(PART_FILE, &name).map_err(failed)?;
+        storage.sync_dir(LOG_FOLDER).map_err(failed)?;
+        Ok(head)
     }
 
     /// Reads the copy as any reader would: its commits must be the next ones, and each object of a packed segment must
@@ -191,7 +193,7 @@ impl Receiver<'_> {
 }
 
 /// Puts a copy of the file on disk, under a name of its own.
-fn copy(whole: &WholeSegment, storage: &dyn Storage) -> Result<(), Refused> {
+fn copy(whole: &WholeSegment, storage: &dyn Storage) -> Result<Arc<dyn StorageFile>, Refused> {
     let failed = |error| Fault::from(Error::io(format!("write {PART_FILE}"), error));
     match storage.remove(PART_FILE) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error).into()),
@@ -210,7 +212,7 @@ fn copy(whole: &WholeSegment, storage: &dyn Storage) -> Result<(), Refused> {
         at += count as u64;
     }
     part.sync_data().map_err(failed)?;
-    Ok(())
+    Ok(part)
 }
 
 /// Takes away zeros behind the last record: they are legal in the active segment only.

@@ -223,6 +223,12 @@ impl LogReader {
         Ok(file)
     }
 
+    /// Takes an open file for the segment of this number, which has not its name yet.
+    pub fn lend(&self, number: u64, file: Arc<dyn StorageFile>) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.insert(number, file);
+    }
+
     /// Closes every segment: their names may stand for other files now.
     pub fn forget_files(&self) {
         self.files

@@ -285,3 +285,48 @@ fn located(name: &str, error: Error) -> Error {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{CompactOptions, Document, ObjectAt, ObjectReader};
+    use crate::storage::MemoryStorage;
+
+    /// The most records that a load of any of these commits' documents reads.
+    fn longest_chain(archive: &Archive) -> usize {
+        let engine = &archive.engine;
+        let head = archive.head().unwrap().seq;
+        let view = engine.view();
+        let catalog = engine.catalog(&view);
+        let objects = ObjectReader::new(engine, &catalog);
+        let records = (1..=head).map(|seq| {
+            let at = ObjectAt { seq, ordinal: 0 };
+            objects.content(at, &mut |_| None).unwrap().1
+        });
+        records.max().unwrap()
+    }
+
+    #[test]
+    fn chains_do_not_grow_with_each_compact_of_the_source() {
+        let storage = Arc::new(MemoryStorage::new());
+        let mut source = Archive::create_on(storage.clone()).unwrap();
+        let copy = create_copy_on(&source, Arc::new(MemoryStorage::new())).unwrap();
+        for n in 0..360 {
+            let mut save = source.save();
+            // Nothing that compresses by itself.
+            let hash = |part: u8| blake3::hash(&[part]).to_hex().to_string();
+            let text: String = (0..8).map(hash).collect();
+            let text = format!("{{\"n\":{n},\"text\":\"{text}\"}}");
+            save.add("a", Document::value(text)).unwrap();
+            save.commit().unwrap();
+            if n % 12 == 11 {
+                transfer(&source, &copy, &TransferOptions::default()).unwrap();
+                source.compact(&CompactOptions::default()).unwrap();
+                // Contents that are kept still know their chains.
+                source = Archive::open_on(storage.clone()).unwrap();
+            }
+        }
+        let longest = longest_chain(&copy);
+        assert!(longest <= 48, "{longest}");
+    }
+}

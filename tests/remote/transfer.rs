@@ -128,20 +128,6 @@ fn a_new_copy_of_a_packed_archive_is_packed() {
 }
 
 #[test]
-fn chains_do_not_grow_with_each_compact_of_the_source() {
-    let source = Side::new();
-    let copy = source.copy();
-    for round in 0..60 {
-        for n in 0..40 {
-            save(&source.archive, "a", &document(round * 40 + n, 200));
-        }
-        source.push(&copy);
-        compact(&source);
-    }
-    assert_equal(&source, &copy);
-}
-
-#[test]
 fn the_second_push_writes_nothing_and_the_third_what_grew() {
     let source = Side::new();
     for n in 0..300 {

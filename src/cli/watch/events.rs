@@ -29,6 +29,8 @@ pub(super) struct Events {
     heard: Option<Receiver<notify::Result<Event>>>,
     poll: Duration,
     next_look: Instant,
+    /// Why the system no longer tells.
+    lost: Option<String>,
 }
 
 impl Events {
@@ -42,11 +44,10 @@ impl Events {
                         heard: Some(heard),
                         poll: POLL,
                         next_look: Instant::now(),
+                        lost: None,
                     };
                 }
-                Err(error) => context.notice(&format!(
-                    "note: the system does not tell of changes here ({error}); looking every second instead"
-                )),
+                Err(error) => context.notice(&not_told(&error.to_string())),
             }
         }
         let poll = poll.unwrap_or(POLL);
@@ -55,7 +56,22 @@ impl Events {
             heard: None,
             poll,
             next_look: Instant::now() + poll,
+            lost: None,
         }
+    }
+
+    /// What is to be said of it; once.
+    pub fn take_note(&mut self) -> Option<String> {
+        let lost = self.lost.take()?;
+        Some(not_told(&lost))
+    }
+
+    /// From now on it is looked: a new folder, say, is one too many for the system.
+    fn stop_listening(&mut self, why: String) -> Told {
+        (self.heard, self._watcher) = (None, None);
+        self.next_look = Instant::now() + self.poll;
+        self.lost = Some(why);
+        Told::Look
     }
 
     /// Waits at most this long.
@@ -67,8 +83,7 @@ impl Events {
             Ok(event) => Some(event),
             Err(RecvTimeoutError::Timeout) => return Told::Nothing,
             Err(RecvTimeoutError::Disconnected) => {
-                self.heard = None;
-                return Told::Look;
+                return self.stop_listening("it has stopped".to_owned());
             }
         };
         let mut paths = Vec::new();
@@ -77,7 +92,7 @@ impl Events {
                 Ok(event) if event.need_rescan() => return Told::Look,
                 Ok(event) if is_change(&event.kind) => paths.extend(event.paths),
                 Ok(_) => {}
-                Err(_) => return Told::Look,
+                Err(error) => return self.stop_listening(error.to_string()),
             }
             next = heard.try_recv().ok();
         }
@@ -96,6 +111,10 @@ impl Events {
         self.next_look = now + self.poll;
         Told::Look
     }
+}
+
+fn not_told(why: &str) -> String {
+    format!("note: the system does not tell of changes here ({why}); looking every second instead")
 }
 
 fn listen(roots: &[Root]) -> notify::Result<(RecommendedWatcher, Receiver<notify::Result<Event>>)> {

@@ -104,8 +104,14 @@ impl Files {
 
     /// Looks at every file, where that was asked for.
     pub fn look_if_asked(&mut self) {
-        // A folder that went while it was searched is looked at again with the next change.
-        if self.look.is_some() && self.look_everywhere().is_err() {
+        if self.look.is_some() {
+            self.look_now();
+        }
+    }
+
+    /// Looks at every file; a folder that went while it was searched is looked at again.
+    pub fn look_now(&mut self) {
+        if self.look_everywhere().is_err() {
             self.look_later();
         }
     }

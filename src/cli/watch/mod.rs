@@ -100,7 +100,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         match watch.events.wait(pause.max(Duration::from_millis(1))) {
             Told::Nothing => {}
             Told::Changed(paths) => watch.files.changed(&paths),
-            Told::Look => watch.files.look_later(),
+            Told::Look => watch.files.look_now(),
+        }
+        if let Some(note) = watch.events.take_note() {
+            context.notice(&note);
         }
         let wait = watch
             .not_before
