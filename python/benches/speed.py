@@ -4,7 +4,7 @@
     cargo build --release --package backstory-python --bin save_loop
     python python/benches/speed.py [ROUNDS] [FOLDER]
 
-In each round, in turn and on the same file system: ``save_json`` of a dictionary of 2 KB; the same text saved by the Rust
+In each round, in an order that changes and on the same file system: ``save_json`` of a dictionary of 2 KB; the same text saved by the Rust
 library in a process of its own, which times itself; the same text written to a temporary file and renamed, as users'
 own save_json does, once with json.dump and once with the text made already; then ``load_json`` and ``json.load``.
 Medians in microseconds.
@@ -67,29 +67,39 @@ def main():
         rust = child(f"{folder}/rust")
         os.chdir(folder)
         os.makedirs("python/.git")
+        save_json({}, "python/run.json")
+        replace("plain.json", b"{}")
         for number in range(rounds + 100):
             data = document(number, chance)
             text = json.dumps(data, indent=2, ensure_ascii=False)
-            taken = {}
-            taken["save_json"] = timed(lambda: save_json(data, "python/run.json"))
-            print(json.dumps(text), file=rust.stdin, flush=True)
-            taken["rust save"] = int(rust.stdout.readline())
-            taken["write"] = timed(lambda: replace("plain.json", text.encode()))
+
+            def rust_save():
+                print(json.dumps(text), file=rust.stdin, flush=True)
+                return int(rust.stdout.readline())
 
             def plain():
                 replace("plain.json", json.dumps(data, indent=2, ensure_ascii=False).encode())
-
-            taken["json.dump and write"] = timed(plain)
-            taken["load_json"] = timed(lambda: load_json("python/run.json"))
 
             def load():
                 with open("plain.json", encoding="utf-8") as file:
                     json.load(file)
 
-            taken["json.load"] = timed(load)
-            if number >= 100:
-                for name, time_taken in taken.items():
-                    times[name].append(time_taken)
+            calls = {
+                "save_json": lambda: timed(lambda: save_json(data, "python/run.json")),
+                "rust save": rust_save,
+                "write": lambda: timed(lambda: replace("plain.json", text.encode())),
+                "json.dump and write": lambda: timed(plain),
+                "load_json": lambda: timed(lambda: load_json("python/run.json")),
+                "json.load": lambda: timed(load),
+            }
+            # The call behind a sync finds a processor that has slept: each has its turn there.
+            order = list(calls)
+            chance.shuffle(order)
+            for name in order:
+                if number >= 100:
+                    times[name].append(calls[name]())
+                else:
+                    calls[name]()
         rust.stdin.close()
         rust.wait()
         size = os.path.getsize("plain.json")

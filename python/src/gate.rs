@@ -23,11 +23,14 @@ pub fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Waits until no thread is at work, and keeps them from it.
+/// Waits until no thread is at work, and keeps them from it. Meanwhile others have the GIL: what a thread at work waits for
+/// may be up to them.
 #[pyfunction]
-fn before_fork() {
-    let guard = WORK.write().unwrap_or_else(PoisonError::into_inner);
-    FORK.with_borrow_mut(|fork| *fork = Some(guard));
+fn before_fork(py: Python<'_>) {
+    py.detach(|| {
+        let guard = WORK.write().unwrap_or_else(PoisonError::into_inner);
+        FORK.with_borrow_mut(|fork| *fork = Some(guard));
+    });
 }
 
 /// Lets threads work again: called in the parent and in the child.

@@ -165,6 +165,24 @@ def test_forks_while_threads_are_at_work(project):
     assert archive.verify().ok
 
 
+def test_a_fork_that_waits_lets_others_go_on(project):
+    """A thread waits for the lock of the archive, a fork for the thread, and the lock is freed by a third."""
+    import fcntl
+
+    archive = Archive(".", create=True)
+    archive.save("a", [0])
+    with open(".backstory/lock", "r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        saver = threading.Thread(target=archive.save, args=("a", [1]))
+        saver.start()
+        threading.Timer(0.3, fcntl.flock, (lock, fcntl.LOCK_UN)).start()
+        time.sleep(0.05)
+        assert in_child(lambda: archive.save("a", [2])) == 0
+        saver.join()
+    # Without that the saver would have given up.
+    assert len(archive.history("a")) == 3
+
+
 def test_a_killed_writer_leaves_whole_versions(project):
     save_json([0], "a.json")
     pid = os.fork()

@@ -264,11 +264,19 @@ def open_to_all(folder):
         folder = folder.parent
 
 
+def writable(folder, yes):
+    for path, _, files in os.walk(folder):
+        os.chmod(path, 0o777 if yes else 0o555)
+        for name in files:
+            os.chmod(os.path.join(path, name), 0o666 if yes else 0o444)
+
+
 def test_a_read_only_archive(project):
     save_json([1], "a.json")
     open_to_all(project)
     os.chmod("a.json", 0o666)
     os.chmod(".", 0o777)
+    writable(".backstory", False)
     out = as_nobody(
         """
 try:
@@ -279,6 +287,7 @@ except PermissionError as error:
 print(backstory.load_json("a.json"))
 """
     )
+    writable(".backstory", True)
     assert out.split("\n")[:3] == ["True False None", "True", "[1]"]
     assert revs("a.json") == ["a.json@1"]
 
@@ -287,10 +296,7 @@ def test_a_read_only_folder(project):
     os.mkdir("sub")
     save_json([1], "sub/a.json")
     open_to_all(project)
-    for folder, _, files in os.walk("."):
-        os.chmod(folder, 0o777)
-        for name in files:
-            os.chmod(os.path.join(folder, name), 0o666)
+    writable(".", True)
     os.chmod("sub", 0o555)
     out = as_nobody(
         """
@@ -301,6 +307,7 @@ except PermissionError as error:
 print(len(backstory.Archive(".").history("sub/a.json")))
 """
     )
+    os.chmod("sub", 0o755)
     # What cannot be written is not archived either: the temporary file comes first.
     assert out.split() == ["False", "None", "1"]
 

@@ -2,10 +2,16 @@
 
 import json
 import platform
+import shutil
 import subprocess
 import sys
 
+import pytest
+
 from backstory import Archive, save_json
+
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
 
 
 def git(*arguments):
@@ -26,6 +32,7 @@ def run_script(*arguments):
     return Archive(".").version("a.json").meta
 
 
+@needs_git
 def test_code_command_machine_and_versions(project):
     git("init", "-q", "-b", "main", ".")
     (project / "train.py").write_text(SCRIPT)

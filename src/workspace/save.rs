@@ -12,7 +12,7 @@ use super::disk::OnDisk;
 use crate::archive::{Change, Document, Note, Version};
 use crate::canon::NanMode;
 use crate::commit::Op;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::ObjectId;
 use crate::storage::files::{self, Durability, Replacement};
 use crate::time;
@@ -66,7 +66,7 @@ impl Workspace {
         let replacement = Replacement::prepare(&file, &content.bytes)?;
         let id = ObjectId::of(&content.bytes);
         let mut save = self.archive.save();
-        let (mut unsaved, mut first) = (false, None);
+        let mut unsaved = false;
         if let OnDisk::Unsaved(found) = &on_disk
             && *found != content.bytes
         {
@@ -89,12 +89,9 @@ impl Workspace {
             save.if_absent();
         }
         let mut changes = save.commit()?;
-        let Some(change) = changes.pop() else {
-            return Err(crate::error::Error::invalid("nothing was saved"));
-        };
-        if let Some(in_front) = changes.pop() {
-            first = Some(in_front);
-        }
+        let change = changes.pop();
+        let change = change.ok_or_else(|| Error::invalid("there is nothing to save"))?;
+        let first = changes.pop();
         self.written.note(&path, id);
         let mut turn = Turn {
             workspace: self,
@@ -138,26 +135,25 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Replaces the file. Nothing orders renames as the lock orders commits: who finds a newer save at its turn leaves the
-    /// file to that one, and who has replaced the file of one in the meantime writes the newest again.
+    /// Replaces the file. Nothing orders renames as the lock orders commits: who finds a newer save at its turn writes that
+    /// one, and so does who has replaced the file of one in the meantime.
     fn write_newest(&mut self, replacement: Replacement, change: &Change) -> Result<()> {
+        let mut next = Some(replacement);
         let mut current = (change.version, change.seq);
-        if self.workspace.newer_save(self.path, current)?.is_some() {
-            return Ok(());
-        }
-        let mut next = replacement;
         for _ in 0..MAX_ROUNDS {
-            self.keep_what_came()?;
-            next.put(Durability::Lazy)?;
-            let Some(newer) = self.workspace.newer_save(self.path, current)? else {
+            if let Some(newer) = self.workspace.newer_save(self.path, current)? {
+                let content = self.workspace.archive.load(&newer)?.into_source();
+                if !self.stream && files::read_if_there(self.file)?.as_deref() == Some(&content) {
+                    return Ok(());
+                }
+                next = Some(Replacement::prepare(self.file, &content)?);
+                current = (newer.version, newer.seq);
+            }
+            let Some(replacement) = next.take() else {
                 return Ok(());
             };
-            let content = self.workspace.archive.load(&newer)?.into_source();
-            if files::read_if_there(self.file)?.as_deref() == Some(&content) {
-                return Ok(());
-            }
-            next = Replacement::prepare(self.file, &content)?;
-            current = (newer.version, newer.seq);
+            self.keep_what_came()?;
+            replacement.put(Durability::Lazy)?;
         }
         Ok(())
     }
