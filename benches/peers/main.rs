@@ -10,6 +10,7 @@ mod corpus;
 mod git;
 mod history;
 mod huge;
+mod imports;
 mod loads;
 mod measure;
 mod ours;
@@ -47,6 +48,7 @@ const ROWS: &[Row] = &[
     ("threads", "16 threads saving at once", saves::threads),
     ("save-process", "one `backstory save FILE`", processes::save),
     ("batch", "1,000 commits and one sync", batches::run),
+    ("import", "a whole history from git", imports::run),
     ("size", "bytes of the log and of the index", sizes::plain),
     ("compact", "the same after `compact`", sizes::compact),
     ("load", "one version in process", loads::run),

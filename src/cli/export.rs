@@ -15,7 +15,9 @@ use super::progress;
 use super::text::{count, quote};
 use crate::error::Error;
 use crate::export::{DEFAULT_BRANCH, Export, Jsonl, Tell, Told};
+use crate::storage::files;
 use crate::storage::output::OutputFile;
+use crate::workspace::ARCHIVE_FOLDER;
 
 /// Take histories and states out of the archive
 ///
@@ -98,6 +100,14 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         .as_ref()
         .filter(|file| file.as_os_str() != "-")
         .map(|file| context.cwd.join(file));
+    let own_folder = workspace.root().join(ARCHIVE_FOLDER);
+    if let Some(target) = target
+        .as_ref()
+        .filter(|target| files::is_inside(&own_folder, target))
+    {
+        let message = format!("{} belongs to the archive itself", target.display());
+        return Err(Failure::usage(message));
+    }
     let bar = progress::versions(context);
     let mut left_out = Vec::new();
     let mut tell = |told: Told| match told {

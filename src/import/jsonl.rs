@@ -2,7 +2,7 @@
 
 mod line;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 
 use super::{Imported, Intake, Tell, check_under, is_about_one};
@@ -38,7 +38,9 @@ impl JsonlImport {
         let mut intake = Intake::new(archive, tell)?;
         let mut lines = Lines::default();
         let mut known = Known::new(archive);
+        // The lines of one commit, and their paths.
         let mut commit: Vec<Line> = Vec::new();
+        let mut paths = HashSet::new();
         let mut text = Vec::new();
         for number in 1_u64.. {
             text.clear();
@@ -62,10 +64,12 @@ impl JsonlImport {
                 continue;
             }
             if !commit.first().is_none_or(|first| line.goes_with(first))
-                || commit.iter().any(|other| other.path == line.path)
+                || paths.contains(&line.path)
             {
                 push(&mut intake, &mut commit)?;
+                paths.clear();
             }
+            paths.insert(line.path.clone());
             commit.push(Line { number, ..line });
         }
         push(&mut intake, &mut commit)?;

@@ -36,6 +36,8 @@ const BATCH_LEN: usize = 16 << 20;
 pub enum Told {
     /// So much is on disk.
     Imported(Imported),
+    /// Something that a person may want to know of the source.
+    Note(String),
     /// Something is left out.
     LeftOut {
         /// What: a path in the source.

@@ -137,7 +137,7 @@ impl Workspace {
             None => (self.file_of(&path), Some(path.clone())),
             Some(folder) => {
                 let file = self.base.join(folder).join(&path);
-                let own = self.archived_path_of(&file).ok().flatten();
+                let own = self.archived_path_of(&file)?;
                 (file, own)
             }
         };

@@ -546,6 +546,17 @@ fn archives_of_many_jobs_become_one() {
             assert_eq!(copy[member], own[member]);
         }
     }
+    // A named index is that of the one archive.
+    let index = place.path("other.sqlite");
+    let with_index = |call: &[&str]| {
+        let index = index.to_str().unwrap();
+        place.run_with("BACKSTORY_INDEX", index, call).ok()
+    };
+    with_index(&["log"]);
+    let import = with_index(&["import", "archive", "jobs/1", "--under", "more"]);
+    let log = with_index(&["log", "more/metrics.json", "--json"]);
+    assert_eq!((import.err.as_str(), log.err.as_str()), ("", ""));
+    assert_eq!(log.lines().len(), 2);
     place
         .run(&["import", "archive", ".", "--under", "self"])
         .ok();
@@ -632,6 +643,10 @@ fn runs_of_mlflow_become_documents() {
         (&json!(1), 1)
     );
     assert_eq!(import().document()["versions"], 0);
+    place
+        .run(&["import", "dir", "mlruns", "-m", "mine"])
+        .exits(2)
+        .says_what_to_try();
     let line = place.run(&["log", "--json"]).ok().document();
     assert_eq!(line["path"], "ml/7/0123456789abcdef.json");
     assert_eq!(

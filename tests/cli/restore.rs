@@ -125,6 +125,17 @@ fn into_a_folder_comes_every_path_and_nothing_there_is_lost() {
         .run(&["restore", "--at", "2026-11-01", "x", "--only", "nowhere"])
         .exits(3);
     place.run(&["restore", "x"]).exits(2).says_what_to_try();
+    for call in [
+        &["restore", "--at", "2026-11-01", ".backstory/log"][..],
+        &["export", "-o", ".backstory/log/x"],
+        &["export", "--format", "dir", "-o", ".backstory/x"],
+    ] {
+        place
+            .run(call)
+            .exits(2)
+            .mentions("belongs to the archive itself");
+    }
+    place.run(&["verify"]).ok();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::super::context::Context;
 use super::super::failure::Failure;
 use super::super::text::quote;
 use super::{Place, import};
-use crate::archive::{Archive, OpenOptions};
+use crate::archive::{Archive, IndexPlace, OpenOptions};
 use crate::import::ArchiveImport;
 use crate::workspace::ARCHIVE_FOLDER;
 
@@ -40,10 +40,14 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         Some(name) if name == ARCHIVE_FOLDER => folder.join(".."),
         _ => folder,
     };
-    let open = OpenOptions {
+    let mut open = OpenOptions {
         read_only: true,
         ..context.options()
     };
+    // The place that was named is that of the other archive's index.
+    if context.environment.index.is_some() {
+        open.index = IndexPlace::Memory;
+    }
     let source = Archive::open_with(&folder, &open)?;
     let name = args.source.display().to_string();
     let hint =

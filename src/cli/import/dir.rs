@@ -70,6 +70,14 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         ));
     }
     if mlflow {
+        let note = &args.note;
+        let noted = note.message.is_some() || note.author.is_some() || !note.meta.is_empty();
+        if noted || args.nan.is_some() || !args.paths.is_empty() {
+            return Err(Failure::usage(
+                "MLflow's runs come whole, with their own names and authors: only --under goes with them",
+            )
+            .hint(format!("backstory import dir {} --under PREFIX", quote(&name))));
+        }
         let options = MlflowImport { folder, under };
         return import(&name, context, &hint, |tell| {
             options.run(workspace.archive(), tell)

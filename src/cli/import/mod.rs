@@ -82,15 +82,18 @@ fn import(
     let bar = progress::versions(context);
     let imported = run(&mut |told| match told {
         Told::Imported(imported) => bar.reached(imported.versions),
+        Told::Note(text) => context.notice(&format!("note: {text}")),
         Told::LeftOut { path, place, error } => {
+            let message = format!("{place}: {error}");
             let failure = match error.kind() {
-                ErrorKind::InvalidDocument | ErrorKind::Usage | ErrorKind::NotFound => {
-                    Failure::invalid_document(format!("{place}: {error}"))
+                ErrorKind::InvalidDocument => {
+                    Failure::invalid_document(message).hint(hint(&path, &place))
                 }
-                _ => Failure::from(error),
+                // A name is what it is.
+                ErrorKind::Usage | ErrorKind::NotFound => Failure::invalid_document(message),
+                _ => Failure::from(error).hint(hint(&path, &place)),
             };
-            let hint = hint(&path, &place);
-            context.report(failure.about(path).hint_else(|| hint));
+            context.report(failure.about(path));
         }
     });
     bar.finish();

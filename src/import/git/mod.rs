@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::{Imported, Intake, Tell, check_under, is_about_one, place};
+use super::{Imported, Intake, Tell, Told, check_under, is_about_one, place};
 use crate::archive::{Archive, CommitView, Document, Note, Save};
 use crate::canon::NanMode;
 use crate::error::{Error, Result};
@@ -76,6 +76,12 @@ impl GitImport {
         let own_files = archive
             .root()
             .is_some_and(|root| self.under.is_empty() && git.is_work_tree(root));
+        if git.is_shallow() {
+            tell(Told::Note(format!(
+                "{} is a shallow clone: what is older than it cannot be imported behind it later",
+                self.repository.display()
+            )));
+        }
         let mut import = Import {
             options: self,
             scope: self.scope(),

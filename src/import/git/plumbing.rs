@@ -80,6 +80,12 @@ impl Git {
         matches!(asked, Ok(Ok(_)))
     }
 
+    /// Is it a clone whose history was cut off?
+    pub fn is_shallow(&self) -> bool {
+        let asked = self.ask(&["rev-parse", "--is-shallow-repository"]);
+        matches!(asked, Ok(Ok(answer)) if answer == "true")
+    }
+
     /// Is this folder the top of its work tree?
     pub fn is_work_tree(&self, folder: &Path) -> bool {
         match self.ask(&["rev-parse", "--show-toplevel"]) {
