@@ -141,7 +141,7 @@ fn open_source(dir: &Path, options: &TransferOptions<'_>) -> Result<Archive> {
 /// Compares the copy in `dir` with the archive, and reads every record and checks every hash of it. Nothing is written.
 ///
 /// # Errors
-/// `NoArchive` where there is no copy; `Conflict` where there is another archive; as [`verify`](crate::verify::verify).
+/// `NoArchive` where there is no copy; `Conflict` where there is another archive; as [`verify`].
 pub fn check(
     archive: &Archive,
     dir: impl AsRef<Path>,
