@@ -18,8 +18,10 @@ use crate::storage::StorageLock;
 
 /// What is gathered before it is written: bytes …
 const GROUP_LEN: usize = 8 << 20;
-/// … and commits.
+/// … commits …
 const GROUP_COMMITS: usize = 4096;
+/// … and changes, which are held in memory meanwhile.
+const GROUP_CHANGES: usize = 8192;
 
 /// Takes commits over. Dropped early, it leaves what was flushed.
 pub(crate) struct Receiver<'a> {
@@ -35,6 +37,7 @@ pub(crate) struct Receiver<'a> {
     unwritten: Unwritten,
     rows: Recent,
     staged: usize,
+    staged_changes: usize,
     /// Bytes that were written.
     pub(super) written: u64,
 }
@@ -62,6 +65,7 @@ impl Engine {
             unwritten: Unwritten::default(),
             rows: Recent::default(),
             staged: 0,
+            staged_changes: 0,
             written: 0,
         })
     }
@@ -108,6 +112,7 @@ impl Receiver<'_> {
             synced_before: offset.saturating_sub(batch.record.unsynced),
         };
         let changes = batch.changes.clone();
+        self.staged_changes += changes.len();
         self.unwritten.changes.insert(seq, changes.into());
         self.unwritten.ids.insert(seq, batch.id);
         let keys = self.engine.reader.keys();
@@ -115,7 +120,10 @@ impl Receiver<'_> {
         self.rows
             .add(rows_of_batch(self.unwritten.segment, &placed, keys));
         self.staged += 1;
-        if self.unwritten.bytes.len() >= GROUP_LEN || self.staged >= GROUP_COMMITS {
+        if self.unwritten.bytes.len() >= GROUP_LEN
+            || self.staged >= GROUP_COMMITS
+            || self.staged_changes >= GROUP_CHANGES
+        {
             self.flush().map_err(Fault::from)?;
         }
         Ok(())
@@ -209,7 +217,7 @@ impl Receiver<'_> {
         engine.flush_index(&mut view, self.staged);
         self.cursor = view.cursor.clone();
         self.written += len;
-        self.staged = 0;
+        (self.staged, self.staged_changes) = (0, 0);
         self.unwritten = Unwritten::default();
         Ok(())
     }

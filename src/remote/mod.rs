@@ -141,7 +141,7 @@ fn open_source(dir: &Path, options: &TransferOptions<'_>) -> Result<Archive> {
 /// Compares the copy in `dir` with the archive, and reads every record and checks every hash of it. Nothing is written.
 ///
 /// # Errors
-/// `NoArchive` where there is no copy; `Conflict` where there is another archive; as [`verify`](crate::verify::verify()) does.
+/// `NoArchive` where there is no copy; `Conflict` where there is another archive; as [`verify`].
 pub fn check(
     archive: &Archive,
     dir: impl AsRef<Path>,
@@ -290,6 +290,10 @@ fn located(name: &str, error: Error) -> Error {
 mod tests {
     use super::*;
     use crate::archive::{CompactOptions, Document, ObjectAt, ObjectReader};
+    use crate::log::batch::{BatchBuilder, Next, read_next};
+    use crate::log::reader::segment_file;
+    use crate::log::record::ObjectRecord;
+    use crate::log::writer::segment_header;
     use crate::storage::MemoryStorage;
 
     /// The most records that a load of any of these commits' documents reads.
@@ -304,6 +308,40 @@ mod tests {
             objects.content(at, &mut |_| None).unwrap().1
         });
         records.max().unwrap()
+    }
+
+    /// All checksums hold, and so does the chain of ids.
+    #[test]
+    fn an_object_that_is_not_what_its_id_says_is_refused() {
+        let storage = Arc::new(MemoryStorage::new());
+        let source = Archive::create_on(storage.clone()).unwrap();
+        let mut save = source.save();
+        save.add("a", Document::value("{\"a\":1}")).unwrap();
+        save.commit().unwrap();
+        let keys = source.engine.reader.keys();
+        let name = segment_file(1);
+        let bytes = storage.read(&name).unwrap();
+        let header = segment_header(source.engine.reader.identity(), keys);
+        let Next::Batch(batch) = read_next(&bytes[header.len()..], keys) else {
+            panic!("no batch");
+        };
+        let mut forged = header.clone();
+        let mut builder = BatchBuilder::new(keys, &forged);
+        let (_, len) = builder.object(&mut forged, &ObjectRecord::Stored(b"{\"a\":2}"));
+        let mut changes = batch.changes.clone();
+        changes[0].object_len = len;
+        let made = builder.finish(&mut forged, batch.record.clone(), changes);
+        assert_eq!(made.id, batch.id);
+        let copy = create_copy_on(&source, Arc::new(MemoryStorage::new())).unwrap();
+        let file = storage.open(&name, true).unwrap();
+        file.set_len(0).unwrap();
+        file.write_all_at(&forged, 0).unwrap();
+        let source = Archive::open_on(storage).unwrap();
+        assert_eq!(source.head().unwrap().commit, batch.id);
+        let refused = transfer(&source, &copy, &TransferOptions::default()).unwrap_err();
+        let text = refused.to_string();
+        assert!(refused.is_corrupt() && text.contains("its hash"), "{text}");
+        assert_eq!(copy.head().unwrap().seq, 0);
     }
 
     #[test]

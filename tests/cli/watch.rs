@@ -321,6 +321,9 @@ fn ignore_files_count_and_the_message_is_kept() {
     place.write(".gitignore", "build\n");
     place.write("build/out.json", "1");
     place.write("a.json", "1");
+    // An archive further down has its own files.
+    place.run(&["init", "inner"]).ok();
+    place.write("inner/b.json", "1");
     let watch = Watch::begin(&place, &["-m", "by watch"]);
     assert_eq!(watch.next()["rev"], "a.json@1");
     place.write("build/out.json", "2");

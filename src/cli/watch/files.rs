@@ -1,13 +1,13 @@
 //! The files that are watched, and which of them have changed and are quiet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::super::collect::collect;
 use super::super::failure::Failure;
 use crate::storage::files::{self, Stamp};
-use crate::workspace::ARCHIVE_FOLDER;
+use crate::workspace::{ARCHIVE_FOLDER, find_archive};
 
 /// A file that is never quiet is saved as it is after so many times the quiet that is asked for …
 const PATIENCE: u32 = 10;
@@ -44,6 +44,8 @@ struct Seen {
 
 /// The files.
 pub(super) struct Files {
+    /// The folder that holds `.backstory`.
+    folder: PathBuf,
     roots: Vec<Root>,
     no_ignore: bool,
     debounce: Duration,
@@ -53,8 +55,9 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub fn new(roots: Vec<Root>, no_ignore: bool, debounce: Duration) -> Files {
+    pub fn new(folder: PathBuf, roots: Vec<Root>, no_ignore: bool, debounce: Duration) -> Files {
         Files {
+            folder,
             roots,
             no_ignore,
             debounce,
@@ -95,6 +98,14 @@ impl Files {
                 Root::Folder(_) => {}
             }
         }
+        // Those of an archive further down are its own.
+        let mut ours: HashMap<PathBuf, bool> = HashMap::new();
+        found.retain(|file| {
+            let parent = file.parent().unwrap_or(file).to_owned();
+            *ours.entry(parent).or_insert_with_key(|parent| {
+                find_archive(parent).is_none_or(|nearest| nearest == self.folder)
+            })
+        });
         let known: Vec<PathBuf> = self.seen.keys().cloned().collect();
         for file in found.into_iter().chain(known) {
             self.touch(&file, false);

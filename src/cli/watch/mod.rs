@@ -77,15 +77,17 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
             wait: WAIT,
             ..context.options()
         },
-        folder,
         workspace: Some(workspace),
         events: Events::begin(&roots, args.poll.map(Duration::from_millis), context),
-        files: Files::new(roots, args.no_ignore, debounce),
+        files: Files::new(folder.clone(), roots, args.no_ignore, debounce),
+        folder,
         not_before: None,
         failed: None,
     };
     watch.files.look_everywhere()?;
     watch.know_archived()?;
+    // That handle waits for other writers longer than a signal may.
+    watch.workspace = None;
     watch.save(context, true);
     context.notice(&format!(
         "watching {} in {}; Ctrl-C ends it",
