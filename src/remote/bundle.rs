@@ -9,18 +9,21 @@ use serde_json::{Value, json};
 
 use super::compare::commit_at;
 use super::send::{Take, bodies_of, send};
-use super::{TransferOptions, Transferred, located, name_of};
+use super::{TransferOptions, Transferred, located, name_of, name_of_folder};
 use crate::archive::{
     Archive, CommitView, Fault, Head, Incoming, IncomingObject, ObjectReader, Rebatch, Receiver,
-    Refused, WholeSegment,
+    Refused, WholeSegment, read_identity,
 };
+use crate::commit::ArchiveKeys;
 use crate::error::{Error, Result};
 use crate::id::CommitId;
 use crate::log::batch::{Next, read_next};
 use crate::log::cursor;
 use crate::log::format::*;
+use crate::log::record::read_frame;
 use crate::log::writer::segment_header;
 use crate::storage::{LocalStorage, Storage, StorageFile};
+use crate::wire::Bytes;
 
 const BUNDLE_NAME: &str = "backstory-bundle";
 const BUNDLE_FORMAT: u64 = 1;
@@ -101,7 +104,8 @@ pub fn write_bundle(
     let header = segment_header(reader.identity(), reader.keys());
     writer.buffer.extend(header);
     let name_here = file.display().to_string();
-    let written = send(archive, &name_here, &mut writer, options.progress).and_then(|()| {
+    let sent = send(archive, head.seq, &name_here, &mut writer, options.progress);
+    let written = sent.and_then(|()| {
         writer.flush()?;
         if writer.head.commit != head.commit {
             let message = "it does not lead to its own newest commit";
@@ -136,13 +140,16 @@ pub fn apply_bundle(
     options: &TransferOptions<'_>,
 ) -> Result<Transferred> {
     let file = file.as_ref();
-    let mut bundle = BundleReader::open(archive, file)?;
+    let bundle = BundleReader {
+        archive,
+        bundle: Opened::open(file)?,
+    };
     let here = name_of(archive);
     let failed = |error| located(&here, error);
     let mut receiver = archive.engine.receive().map_err(failed)?;
     let before = receiver.head();
-    let (after, head) = (bundle.after, bundle.head);
-    bundle.check_fits(archive)?;
+    let (after, head) = (bundle.bundle.after, bundle.bundle.head);
+    bundle.check_fits()?;
     let mut ahead = 0;
     if before.seq >= head.seq {
         ahead = before.seq - head.seq;
@@ -150,6 +157,9 @@ pub fn apply_bundle(
     } else {
         bundle.each(&mut |batch| {
             let seq = batch.incoming.batch.record.seq;
+            if seq == before.seq && batch.incoming.batch.id != before.commit {
+                return Err(bundle.conflict(seq, batch.incoming.batch.id, before.commit));
+            }
             if seq > before.seq {
                 take(&mut receiver, batch, &here)?;
             }
@@ -174,6 +184,42 @@ pub fn apply_bundle(
         },
         ahead,
     })
+}
+
+/// Makes a copy in `dir` from a bundle that has all commits from the first on, or brings them to one that is there.
+///
+/// # Errors
+/// As [`apply_bundle`]. Where the bundle begins behind a commit, nothing is made.
+pub fn clone_bundle(
+    file: impl AsRef<Path>,
+    dir: impl AsRef<Path>,
+    options: &TransferOptions<'_>,
+) -> Result<Transferred> {
+    let (file, dir) = (file.as_ref(), dir.as_ref());
+    let opened = Opened::open(file)?;
+    let made = match Archive::open_with(dir, &options.open) {
+        Err(Error::NoArchive(_)) => {
+            if opened.after.seq > 0 {
+                let message = format!(
+                    "the bundle goes on behind commit {} ({}), and there is no archive in {}",
+                    opened.after.seq,
+                    opened.after.commit,
+                    dir.display()
+                );
+                return Err(Error::conflict("", 0, message));
+            }
+            match Archive::create_copy(dir, &opened.identity()?) {
+                Ok(()) => true,
+                Err(Error::AlreadyExists(_)) => false,
+                Err(error) => return Err(error),
+            }
+        }
+        _ => false,
+    };
+    let archive = Archive::open_with(dir, &options.open)
+        .map_err(|error| located(&name_of_folder(dir), error))?;
+    let done = apply_bundle(&archive, file, options)?;
+    Ok(Transferred { made, ..done })
 }
 
 fn take(receiver: &mut Receiver<'_>, batch: BundleBatch<'_>, here: &str) -> Result<()> {
@@ -276,9 +322,8 @@ struct BundleBatch<'a> {
     incoming: Incoming,
 }
 
-/// Reads a bundle.
-struct BundleReader<'a> {
-    archive: &'a Archive,
+/// A bundle whose first line was read.
+struct Opened {
     file: Arc<dyn StorageFile>,
     name: String,
     after: Head,
@@ -287,8 +332,8 @@ struct BundleReader<'a> {
     start: u64,
 }
 
-impl<'a> BundleReader<'a> {
-    fn open(archive: &'a Archive, path: &Path) -> Result<BundleReader<'a>> {
+impl Opened {
+    fn open(path: &Path) -> Result<Opened> {
         let name = path.display().to_string();
         let failed = |error| Error::io(format!("read {name}"), error);
         let (folder, file_name) = folder_of(path)?;
@@ -319,8 +364,7 @@ impl<'a> BundleReader<'a> {
         if after.seq >= head.seq {
             return Err(no_bundle());
         }
-        Ok(BundleReader {
-            archive,
+        Ok(Opened {
             file,
             name,
             after,
@@ -329,43 +373,84 @@ impl<'a> BundleReader<'a> {
         })
     }
 
-    /// Can the commits follow, or are they there?
-    fn check_fits(&mut self, archive: &Archive) -> Result<()> {
-        let name = name_of(archive);
-        let ours = archive.engine.view().cursor.head;
-        let conflict = |message: String| Err(Error::conflict("", 0, message));
-        if ours.seq < self.after.seq {
-            return conflict(format!(
-                "the bundle goes on behind commit {} ({}), and {name} ends with commit {} ({}): a bundle is missing in between",
-                self.after.seq, self.after.commit, ours.seq, ours.commit
-            ));
-        }
-        // The last commit that both name.
-        let last = match ours.seq >= self.head.seq {
-            true => self.head,
-            false => self.after,
-        };
-        let known = commit_at(archive, last.seq).map_err(|error| located(&name, error))?;
-        if known.is_some_and(|(_, id)| id != last.commit) {
-            return conflict(format!(
-                "commit {} of the bundle is {}, and in {name} it is another one; the newest there is commit {} ({}), of the bundle commit {} ({})",
-                last.seq, last.commit, ours.seq, ours.commit, self.head.seq, self.head.commit
-            ));
-        }
-        Ok(())
-    }
-
     fn corrupt(&self, offset: u64, reason: &str) -> Error {
         Error::corrupt(self.name.clone(), Some(offset), reason)
     }
 
+    /// The identity of the archive that it is of.
+    fn identity(&self) -> Result<Vec<u8>> {
+        let no_header = || self.corrupt(self.start, "there is no header");
+        let mut bytes = vec![0; MAX_LINE];
+        let count = self.file.read_at(&mut bytes, self.start);
+        let count = count.map_err(|error| Error::io(format!("read {}", self.name), error))?;
+        bytes.truncate(count);
+        // Its checksum is made with a key that follows from it.
+        let mut input = Bytes::new(&bytes);
+        let body = (input.u8() == Ok(RECORD_HEADER))
+            .then(|| input.bytes().ok())
+            .flatten()
+            .ok_or_else(no_header)?;
+        let (identity, id) = read_identity(&[body, b"\n"].concat())?;
+        match read_frame(&bytes, &ArchiveKeys::new(id)) {
+            Ok(frame) if frame.body == identity => Ok(identity),
+            _ => Err(no_header()),
+        }
+    }
+}
+
+/// Reads a bundle for an archive.
+struct BundleReader<'a> {
+    archive: &'a Archive,
+    bundle: Opened,
+}
+
+impl BundleReader<'_> {
+    /// Can the commits follow, or are they there?
+    fn check_fits(&self) -> Result<()> {
+        let (archive, bundle) = (self.archive, &self.bundle);
+        let name = name_of(archive);
+        let ours = archive.engine.view().cursor.head;
+        let conflict = |message: String| Err(Error::conflict("", 0, message));
+        if ours.seq < bundle.after.seq {
+            return conflict(format!(
+                "the bundle goes on behind commit {} ({}), and {name} ends with commit {} ({}): a bundle is missing in between",
+                bundle.after.seq, bundle.after.commit, ours.seq, ours.commit
+            ));
+        }
+        // The last commit that both name.
+        let last = match ours.seq >= bundle.head.seq {
+            true => bundle.head,
+            false => bundle.after,
+        };
+        let known = commit_at(archive, last.seq).map_err(|error| located(&name, error))?;
+        match known {
+            Some((_, id)) if id != last.commit => Err(self.conflict(last.seq, last.commit, id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error where the archive has another commit of this number than the bundle.
+    fn conflict(&self, seq: u64, theirs: CommitId, ours: CommitId) -> Error {
+        let head = self.archive.engine.view().cursor.head;
+        let message = format!(
+            "commit {seq} of the bundle is {theirs}, and in {} it is {ours}; the newest there is commit {} ({}), of the bundle commit {} ({}); nothing was written",
+            name_of(self.archive),
+            head.seq,
+            head.commit,
+            self.bundle.head.seq,
+            self.bundle.head.commit
+        );
+        Error::conflict("", 0, message)
+    }
+
     /// Hands over every commit, checked, in order.
-    fn each(&mut self, take: &mut dyn FnMut(BundleBatch<'_>) -> Result<()>) -> Result<()> {
-        let failed = |error| Error::io(format!("read {}", self.name), error);
+    fn each(&self, take: &mut dyn FnMut(BundleBatch<'_>) -> Result<()>) -> Result<()> {
+        let bundle = &self.bundle;
+        let failed = |error| Error::io(format!("read {}", bundle.name), error);
         let reader = &self.archive.engine.reader;
-        let len = self.file.len().map_err(failed)?;
-        let (mut seq, mut id) = (self.after.seq, self.after.commit);
-        let mut at = self.start;
+        let len = bundle.file.len().map_err(failed)?;
+        let (mut seq, mut id) = (bundle.after.seq, bundle.after.commit);
+        let mut at = bundle.start;
         let mut wanted = CHUNK;
         let mut window = Vec::new();
         let mut window_at = at;
@@ -382,7 +467,7 @@ impl<'a> BundleReader<'a> {
                 Next::Header { .. } => {
                     let message = format!(
                         "the bundle {} is one of another archive than {}",
-                        self.name,
+                        bundle.name,
                         name_of(self.archive)
                     );
                     return Err(Error::conflict("", 0, message));
@@ -390,19 +475,19 @@ impl<'a> BundleReader<'a> {
                 Next::Batch(batch) if has_header => {
                     let follows = batch.record.seq == seq + 1
                         && batch.record.parents.first() == Some(&id)
-                        && seq < self.head.seq;
+                        && seq < bundle.head.seq;
                     if !follows {
                         return Err(
-                            self.corrupt(at, "the commit does not follow the one before it")
+                            bundle.corrupt(at, "the commit does not follow the one before it")
                         );
                     }
                     (seq, id) = (batch.record.seq, batch.id);
                     let next = at + batch.len;
                     let bodies = bodies_of(&batch, bytes, reader.keys())
-                        .ok_or_else(|| self.corrupt(at, "an object is not whole"))?;
+                        .ok_or_else(|| bundle.corrupt(at, "an object is not whole"))?;
                     let objects = bodies.into_iter().map(IncomingObject::Record).collect();
                     take(BundleBatch {
-                        file: &self.name,
+                        file: &bundle.name,
                         offset: at,
                         incoming: Incoming {
                             batch: *batch,
@@ -423,23 +508,23 @@ impl<'a> BundleReader<'a> {
                         .try_reserve_exact(size)
                         .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
                     fresh.resize(size, 0);
-                    let count = self.file.read_at(&mut fresh, at).map_err(failed)?;
+                    let count = bundle.file.read_at(&mut fresh, at).map_err(failed)?;
                     fresh.truncate(count);
                     (window, window_at) = (fresh, at);
                 }
                 Next::Broken { at: inside, reason } => {
-                    return Err(self.corrupt(at + inside, reason));
+                    return Err(bundle.corrupt(at + inside, reason));
                 }
                 Next::Loss(_) | Next::Batch(_) => {
-                    return Err(self.corrupt(at, "a record that no bundle has"));
+                    return Err(bundle.corrupt(at, "a record that no bundle has"));
                 }
                 Next::Incomplete { .. } | Next::End => {
-                    return Err(self.corrupt(at, "the file ends too early"));
+                    return Err(bundle.corrupt(at, "the file ends too early"));
                 }
             }
         }
-        if (seq, id) != (self.head.seq, self.head.commit) {
-            return Err(self.corrupt(at, "the file ends too early"));
+        if (seq, id) != (bundle.head.seq, bundle.head.commit) {
+            return Err(bundle.corrupt(at, "the file ends too early"));
         }
         Ok(())
     }

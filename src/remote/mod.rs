@@ -14,7 +14,7 @@ mod send;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use bundle::{Bundle, apply_bundle, write_bundle};
+pub use bundle::{Bundle, apply_bundle, clone_bundle, write_bundle};
 pub use compare::{Standing, compare};
 
 use crate::archive::{Archive, Head, OpenOptions};
@@ -82,7 +82,7 @@ pub fn push(
     let dir = dir.as_ref();
     let (copy, made) = match Archive::open_with(dir, &options.open) {
         Err(Error::NoArchive(_)) => {
-            let made = match archive.create_copy(dir) {
+            let made = match Archive::create_copy(dir, archive.engine.reader.identity()) {
                 Ok(()) => true,
                 Err(Error::AlreadyExists(_)) => false,
                 Err(error) => return Err(error),
@@ -204,11 +204,10 @@ pub fn transfer(
         Standing::Diverged { common } => return Err(compare::diverged(source, copy, common)),
         Standing::Behind { .. } => {}
     }
-    let sent = send(source, &here, &mut receiver, options.progress);
-    let bytes = |receiver: &crate::archive::Receiver<'_>| receiver.written();
-    sent?;
+    let up_to = source.head()?.seq;
+    send(source, up_to, &here, &mut receiver, options.progress)?;
     receiver.flush().map_err(failed)?;
-    let bytes = bytes(&receiver);
+    let bytes = receiver.written();
     let head = receiver.finish().map_err(failed)?;
     Ok(Transferred {
         commits: head.seq - before,

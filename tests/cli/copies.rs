@@ -250,6 +250,19 @@ fn bundles_carry_commits_in_a_file() {
         .run(&["bundle", "apply", "config/a.json"])
         .exits(6)
         .says_what_to_try();
+    // A bundle of everything is a copy to begin with.
+    let begun = ["clone", "new.bundle", "../third"];
+    place.run(&begun).exits(4).says_what_to_try();
+    assert!(!place.exists("../third"));
+    place.run(&["bundle", "create", "all.bundle"]).ok();
+    let call = place.run(&["clone", "all.bundle", "../third"]).ok();
+    assert!(
+        call.text().starts_with("made the copy, copied 6 commits, "),
+        "{}",
+        call.text()
+    );
+    assert_eq!(head(&place, "."), head(&place, "../third"));
+    place.run(&["push", "--check", "../third"]).ok();
     place
         .run(&["bundle", "apply", "nowhere"])
         .exits(3)
