@@ -33,9 +33,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     let dir = transferred::folder(context, &args.dir);
     let bar = progress::commits(context);
     let advance = |done, total| bar.set(done, total);
+    let notice = |text: &str| context.notice(&format!("note: {text}"));
     let options = TransferOptions {
         open: context.options_for_another(),
         progress: Some(&advance),
+        notice: Some(&notice),
     };
     let done = match files::kind(&src)? {
         files::Kind::File => remote::clone_bundle(&src, &dir, &options),

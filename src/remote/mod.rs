@@ -31,6 +31,8 @@ pub struct TransferOptions<'a> {
     pub open: OpenOptions,
     /// Is told from time to time how many commits the copy has, and how many it will have.
     pub progress: Option<&'a dyn Fn(u64, u64)>,
+    /// Is told what happened to the other copy that a person may want to know, a line each.
+    pub notice: Option<&'a dyn Fn(&str)>,
 }
 
 /// What a transfer did.
@@ -98,7 +100,9 @@ pub fn push(
             false,
         ),
     };
-    let done = transfer(archive, &copy, options)?;
+    let done = transfer(archive, &copy, options);
+    pass_on_notices(&copy, options);
+    let done = done?;
     if done.ahead > 0 {
         return Err(compare::ahead(archive, &copy, done.ahead));
     }
@@ -115,7 +119,9 @@ pub fn pull(
     options: &TransferOptions<'_>,
 ) -> Result<Transferred> {
     let source = open_source(dir.as_ref(), options)?;
-    transfer(&source, archive, options)
+    let done = transfer(&source, archive, options);
+    pass_on_notices(&source, options);
+    done
 }
 
 /// Makes a copy in `dir` of the archive in `source`, or goes on with one whose making was interrupted.
@@ -127,7 +133,18 @@ pub fn clone_archive(
     dir: impl AsRef<Path>,
     options: &TransferOptions<'_>,
 ) -> Result<Transferred> {
-    push(&open_source(source.as_ref(), options)?, dir, options)
+    let source = open_source(source.as_ref(), options)?;
+    let done = push(&source, dir, options);
+    pass_on_notices(&source, options);
+    done
+}
+
+fn pass_on_notices(other: &Archive, options: &TransferOptions<'_>) {
+    for text in other.take_notices() {
+        if let Some(notice) = options.notice {
+            notice(&format!("{}: {text}", name_of(other)));
+        }
+    }
 }
 
 fn open_source(dir: &Path, options: &TransferOptions<'_>) -> Result<Archive> {
@@ -156,7 +173,9 @@ pub fn check(
         progress: options.progress,
         ..VerifyOptions::default()
     };
-    let report = verify(&copy, &check).map_err(|error| located(&name, error))?;
+    let report = verify(&copy, &check);
+    pass_on_notices(&copy, options);
+    let report = report.map_err(|error| located(&name, error))?;
     Ok(Checked {
         standing,
         head,
