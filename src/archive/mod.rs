@@ -207,9 +207,9 @@ impl Archive {
         Archive::open_on(storage)
     }
 
-    /// Makes an archive in `dir` that is a copy of this one, without its commits yet.
-    pub(crate) fn create_copy(&self, dir: &Path) -> Result<()> {
-        make_copy(dir, self.engine.reader.identity())
+    /// Makes an archive in `dir` that is a copy of the one with this identity, without its commits yet.
+    pub(crate) fn create_copy(dir: &Path, identity: &[u8]) -> Result<()> {
+        make_copy(dir, identity)
     }
 
     /// The same on any storage.

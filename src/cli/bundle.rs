@@ -23,9 +23,11 @@ pub(super) fn create(
     let path = context.cwd.join(file);
     let bar = progress::commits(context);
     let advance = |done, total| bar.set(done, total);
+    let notice = |text: &str| context.notice(&format!("note: {text}"));
     let options = TransferOptions {
         open: context.options_for_another(),
         progress: Some(&advance),
+        notice: Some(&notice),
     };
     let bundle = write_bundle(archive, &path, since.as_ref(), &options);
     bar.finish();
@@ -56,9 +58,11 @@ pub(super) fn apply(file: &Path, context: &mut Context) -> Result<u8, Failure> {
     let path = context.cwd.join(file);
     let bar = progress::commits(context);
     let advance = |done, total| bar.set(done, total);
+    let notice = |text: &str| context.notice(&format!("note: {text}"));
     let options = TransferOptions {
         open: context.options_for_another(),
         progress: Some(&advance),
+        notice: Some(&notice),
     };
     let done = apply_bundle(workspace.archive(), &path, &options);
     bar.finish();

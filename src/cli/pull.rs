@@ -28,9 +28,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     let src = transferred::folder(context, &args.src);
     let bar = progress::commits(context);
     let advance = |done, total| bar.set(done, total);
+    let notice = |text: &str| context.notice(&format!("note: {text}"));
     let options = TransferOptions {
         open: context.options_for_another(),
         progress: Some(&advance),
+        notice: Some(&notice),
     };
     let done = remote::pull(workspace.archive(), &src, &options);
     bar.finish();

@@ -36,9 +36,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     let dest = transferred::folder(context, &args.dest);
     let bar = progress::commits(context);
     let advance = |done, total| bar.set(done, total);
+    let notice = |text: &str| context.notice(&format!("note: {text}"));
     let options = TransferOptions {
         open: context.options_for_another(),
         progress: Some(&advance),
+        notice: Some(&notice),
     };
     if args.check {
         let checked = remote::check(workspace.archive(), &dest, &options);

@@ -14,7 +14,7 @@ mod send;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use bundle::{Bundle, apply_bundle, write_bundle};
+pub use bundle::{Bundle, apply_bundle, clone_bundle, write_bundle};
 pub use compare::{Standing, compare};
 
 use crate::archive::{Archive, Head, OpenOptions};
@@ -31,6 +31,8 @@ pub struct TransferOptions<'a> {
     pub open: OpenOptions,
     /// Is told from time to time how many commits the copy has, and how many it will have.
     pub progress: Option<&'a dyn Fn(u64, u64)>,
+    /// Is told what happened to the other copy that a person may want to know, a line each.
+    pub notice: Option<&'a dyn Fn(&str)>,
 }
 
 /// What a transfer did.
@@ -82,7 +84,7 @@ pub fn push(
     let dir = dir.as_ref();
     let (copy, made) = match Archive::open_with(dir, &options.open) {
         Err(Error::NoArchive(_)) => {
-            let made = match archive.create_copy(dir) {
+            let made = match Archive::create_copy(dir, archive.engine.reader.identity()) {
                 Ok(()) => true,
                 Err(Error::AlreadyExists(_)) => false,
                 Err(error) => return Err(error),
@@ -98,7 +100,9 @@ pub fn push(
             false,
         ),
     };
-    let done = transfer(archive, &copy, options)?;
+    let done = transfer(archive, &copy, options);
+    pass_on_notices(&copy, options);
+    let done = done?;
     if done.ahead > 0 {
         return Err(compare::ahead(archive, &copy, done.ahead));
     }
@@ -115,7 +119,9 @@ pub fn pull(
     options: &TransferOptions<'_>,
 ) -> Result<Transferred> {
     let source = open_source(dir.as_ref(), options)?;
-    transfer(&source, archive, options)
+    let done = transfer(&source, archive, options);
+    pass_on_notices(&source, options);
+    done
 }
 
 /// Makes a copy in `dir` of the archive in `source`, or goes on with one whose making was interrupted.
@@ -127,7 +133,18 @@ pub fn clone_archive(
     dir: impl AsRef<Path>,
     options: &TransferOptions<'_>,
 ) -> Result<Transferred> {
-    push(&open_source(source.as_ref(), options)?, dir, options)
+    let source = open_source(source.as_ref(), options)?;
+    let done = push(&source, dir, options);
+    pass_on_notices(&source, options);
+    done
+}
+
+fn pass_on_notices(other: &Archive, options: &TransferOptions<'_>) {
+    for text in other.take_notices() {
+        if let Some(notice) = options.notice {
+            notice(&format!("{}: {text}", name_of(other)));
+        }
+    }
 }
 
 fn open_source(dir: &Path, options: &TransferOptions<'_>) -> Result<Archive> {
@@ -156,7 +173,9 @@ pub fn check(
         progress: options.progress,
         ..VerifyOptions::default()
     };
-    let report = verify(&copy, &check).map_err(|error| located(&name, error))?;
+    let report = verify(&copy, &check);
+    pass_on_notices(&copy, options);
+    let report = report.map_err(|error| located(&name, error))?;
     Ok(Checked {
         standing,
         head,
@@ -204,11 +223,10 @@ pub fn transfer(
         Standing::Diverged { common } => return Err(compare::diverged(source, copy, common)),
         Standing::Behind { .. } => {}
     }
-    let sent = send(source, &here, &mut receiver, options.progress);
-    let bytes = |receiver: &crate::archive::Receiver<'_>| receiver.written();
-    sent?;
+    let up_to = source.head()?.seq;
+    send(source, up_to, &here, &mut receiver, options.progress)?;
     receiver.flush().map_err(failed)?;
-    let bytes = bytes(&receiver);
+    let bytes = receiver.written();
     let head = receiver.finish().map_err(failed)?;
     Ok(Transferred {
         commits: head.seq - before,

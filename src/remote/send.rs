@@ -61,15 +61,15 @@ impl Take for Receiver<'_> {
     }
 }
 
-/// Hands over every commit of `source` behind the head of `to`, which is one of its commits. `here` is what to call
-/// that in messages.
+/// Hands over every commit of `source` behind the head of `to`, which is one of its commits, up to number `up_to`.
+/// `here` is what to call that in messages.
 pub(super) fn send(
     source: &Archive,
+    up_to: u64,
     here: &str,
     to: &mut dyn Take,
     progress: Option<&dyn Fn(u64, u64)>,
 ) -> Result<()> {
-    let up_to = source.engine.view().cursor.head.seq;
     let there = name_of(source);
     let mut tries = 0;
     loop {

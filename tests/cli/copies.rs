@@ -115,6 +115,22 @@ fn check_reads_the_whole_copy() {
 }
 
 #[test]
+fn what_happened_to_the_copy_is_told() {
+    let place = with_commits(5);
+    place.run(&["push", "../backup"]).ok();
+    // The last commits of the copy are lost, as its index knows.
+    let segment = place.path("../backup/.backstory/log/00000001.seg");
+    let bytes = fs::read(&segment).unwrap();
+    fs::write(&segment, &bytes[..bytes.len() - 200]).unwrap();
+    place.run(&["--archive", "../backup", "reindex"]).ok();
+    let call = place.run(&["push", "../backup"]).ok();
+    let torn = "a write that was never finished";
+    let call = call.mentions("backup/.backstory").mentions(torn);
+    assert!(call.text().contains("pushed "), "{}", call.text());
+    place.run(&["push", "--check", "../backup"]).ok();
+}
+
+#[test]
 fn copies_that_have_gone_two_ways_are_told_with_both_heads() {
     let place = with_commits(3);
     place.run(&["push", "../backup"]).ok();
@@ -250,6 +266,19 @@ fn bundles_carry_commits_in_a_file() {
         .run(&["import", "bundle", "config/a.json"])
         .exits(6)
         .says_what_to_try();
+    // A bundle of everything is a copy to begin with.
+    let begun = ["clone", "new.bundle", "../third"];
+    place.run(&begun).exits(4).says_what_to_try();
+    assert!(!place.exists("../third"));
+    place.run(&["bundle", "create", "all.bundle"]).ok();
+    let call = place.run(&["clone", "all.bundle", "../third"]).ok();
+    assert!(
+        call.text().starts_with("made the copy, copied 6 commits, "),
+        "{}",
+        call.text()
+    );
+    assert_eq!(head(&place, "."), head(&place, "../third"));
+    place.run(&["push", "--check", "../third"]).ok();
     place
         .run(&["import", "bundle", "nowhere"])
         .exits(3)

@@ -70,6 +70,11 @@ fn a_bundle_that_does_not_fit_is_refused() {
             source.push(&copy);
         }
     }
+    let forked = source.copy();
+    copy.push(&forked);
+    for n in 0..2 {
+        save(&forked.archive, "own", &document(n, 20));
+    }
     let file = write(&source, &folder, Some(&commit(&source, 10)));
     let refused = apply(&copy, &file).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
@@ -89,6 +94,12 @@ fn a_bundle_that_does_not_fit_is_refused() {
     let before = documents_of(&copy.archive);
     assert_eq!(apply(&copy, &file).unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(before, documents_of(&copy.archive));
+    // And where that is so behind the first commits of the bundle.
+    let file = write(&source, &folder, Some(&commit(&source, 3)));
+    let before = documents_of(&forked.archive);
+    let refused = apply(&forked, &file).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    assert_eq!(before, documents_of(&forked.archive));
     let other = Side::new();
     let file = write(&source, &folder, None);
     assert_eq!(

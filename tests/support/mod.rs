@@ -351,10 +351,14 @@ pub fn answers(archive: &Archive) -> Vec<String> {
     lines
 }
 
-/// The length of the header record that a segment starts with: type, length in two bytes, the identity, checksum.
+/// The length of the header record that a segment starts with: type, length, the identity, checksum. The length has one
+/// byte or two: the time of an archive's making is written with as many digits as it takes.
 pub fn header_len(segment: &[u8]) -> usize {
-    let len = usize::from(segment[1] & 0x7f) | usize::from(segment[2]) << 7;
-    3 + len + 8
+    let low = usize::from(segment[1] & 0x7f);
+    match segment[1] < 0x80 {
+        true => 2 + low + 8,
+        false => 3 + (low | usize::from(segment[2]) << 7) + 8,
+    }
 }
 
 /// The sources of all versions that load, by path and version.
