@@ -58,7 +58,7 @@ fn apply(archive: &Archive, step: &Step, number: usize) {
     let note = |time: Option<i64>| {
         let mut note = Note {
             message: (!number.is_multiple_of(3)).then(|| format!("step {number}\nand more")),
-            author: (!number.is_multiple_of(4)).then(|| "ana <ana@example.org>".to_owned()),
+            author: (!number.is_multiple_of(4)).then(|| "ops <ops@example.org>".to_owned()),
             time,
             ..Note::default()
         };
@@ -226,7 +226,7 @@ proptest! {
 fn spoiled() -> impl Strategy<Value = Vec<u8>> {
     let line = concat!(
         r#"{"path":"a","version":1,"op":"rename","time":"2026-11-01T10:00:00Z","recorded":"2026-11-01T10:00:00Z","#,
-        r#""author":"ana","message":"m","meta":{"git":{"commit":"x"}},"other":"b","file":true,"nan":false,"#,
+        r#""author":"ops","message":"m","meta":{"git":{"commit":"x"}},"other":"b","file":true,"nan":false,"#,
         r#""form":"pretty","document":{"n":[1,2.50,"é"]}}"#,
         "\n",
         r#"{"path":"b","time":"2026-11-01","deleted":true}"#,

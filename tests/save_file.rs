@@ -96,7 +96,7 @@ fn both_commits_have_notes_of_their_own() {
     place.put("[0]");
     let note = Note {
         message: Some("new".to_owned()),
-        author: Some("ana".to_owned()),
+        author: Some("ops".to_owned()),
         ..Note::default()
     };
     let content = FileContent {
@@ -108,7 +108,7 @@ fn both_commits_have_notes_of_their_own() {
     let commits: Vec<_> = archive.commits().unwrap().map(Result::unwrap).collect();
     let said: Vec<_> = commits.iter().map(|c| c.message.as_deref()).collect();
     assert_eq!(said, [Some("new"), Some("what was on disk before saving")]);
-    assert!(commits.iter().all(|c| c.author.as_deref() == Some("ana")));
+    assert!(commits.iter().all(|c| c.author.as_deref() == Some("ops")));
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn archive(versions: u64) -> Archive {
     for n in 0..versions {
         let document = format!("{{\"n\":{n},\"list\":[{{\"x\":{n}}},{{\"y\":-1.50}}]}}");
         let note = Note {
-            author: Some("ana".to_owned()),
+            author: Some("ops".to_owned()),
             time: Some(i64::try_from(n).unwrap() * 1_000_000),
             ..Note::default()
         };
@@ -93,7 +93,7 @@ fn commits_are_walked_over_pages() {
     assert!(commits.iter().rev().map(|c| c.seq).eq(1..=701));
     assert_eq!(commits[0].tags, ["end"]);
     assert_eq!(commits[1].changes.len(), 2);
-    assert_eq!(commits[1].author.as_deref(), Some("ana"));
+    assert_eq!(commits[1].author.as_deref(), Some("ops"));
     assert!(archive.take_notices().is_empty());
     assert_eq!(Archive::in_memory().unwrap().commits().unwrap().count(), 0);
 }

@@ -18,7 +18,7 @@ pub fn git(folder: &Path) -> Command {
         .current_dir(folder)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .args(["-c", "user.name=Ana", "-c", "user.email=ana@example.org"])
+        .args(["-c", "user.name=Ops", "-c", "user.email=ops@example.org"])
         .args(["-c", "gc.auto=0", "-c", "core.fsync=all"]);
     command
 }
@@ -40,7 +40,7 @@ pub fn write_stream(
             .time
             .map_or(1_700_000_000 + number as i64, |time| time / 1_000_000);
         writeln!(out, "commit refs/heads/main\nmark :{number}")?;
-        writeln!(out, "committer Ana <ana@example.org> {time} +0000\ndata 0")?;
+        writeln!(out, "committer Ops <ops@example.org> {time} +0000\ndata 0")?;
         if more && number == first {
             writeln!(out, "from refs/heads/main^0")?;
         }

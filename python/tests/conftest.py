@@ -10,7 +10,7 @@ def project(tmp_path, monkeypatch):
     """The current directory: the root of a project without an archive."""
     for name in ("BACKSTORY_ARCHIVE", "BACKSTORY_INDEX", "USER", "LOGNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("BACKSTORY_AUTHOR", "ana")
+    monkeypatch.setenv("BACKSTORY_AUTHOR", "ops")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     folder = tmp_path / "project"
     folder.mkdir()

@@ -81,7 +81,7 @@ def test_history_and_its_objects(archive):
     version = versions[0]
     assert version.time == datetime.datetime(2026, 11, 3, 12, tzinfo=datetime.timezone.utc)
     assert version.recorded > version.time or version.recorded.year >= 2026
-    assert repr(version) == "Version('runs/1.json@3', save, 2026-11-03 12:00:00 UTC, by ana, 'loss 0.125')"
+    assert repr(version) == "Version('runs/1.json@3', save, 2026-11-03 12:00:00 UTC, by ops, 'loss 0.125')"
     assert version.load() == {"loss": 0.125} and json.loads(version.text()) == version.load()
     assert version == archive.version("runs/1.json") and len({version, archive.version("runs/1.json@3")}) == 1
     assert [v.path for v in archive.history(limit=2)] == ["other", "runs/1.json"]

@@ -32,8 +32,8 @@ def test_every_save_is_a_version_and_the_file_is_what_json_dump_writes(project):
     assert archive.root == str(project)
     versions = archive.history("runs/run_001.json")
     assert [(v.version, v.message, v.author, v.file) for v in versions] == [
-        (2, "loss 0.25", "ana", True),
-        (1, "loss 0.5", "ana", True),
+        (2, "loss 0.25", "ops", True),
+        (1, "loss 0.5", "ops", True),
     ]
     assert os.listdir("runs") == ["run_001.json"]
     assert archive.load_bytes("runs/run_001.json") == written

@@ -15,7 +15,7 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="there is no 
 
 
 def git(*arguments):
-    settings = ["-c", "user.name=ana", "-c", "user.email=ana@example.org", "-c", "commit.gpgsign=false"]
+    settings = ["-c", "user.name=ops", "-c", "user.email=ops@example.org", "-c", "commit.gpgsign=false"]
     call = subprocess.run(["git", *settings, *arguments], check=True, capture_output=True, text=True)
     return call.stdout.strip()
 
@@ -38,7 +38,7 @@ def test_code_command_machine_and_versions(project):
     (project / "train.py").write_text(SCRIPT)
     git("add", "train.py")
     git("commit", "-q", "-m", "code")
-    meta = run_script("--lr", "0.1", "--api-key", "do-not-keep-1", "db://ana:do-not-keep-2@host/x", "TOKEN=do-not-keep-3")
+    meta = run_script("--lr", "0.1", "--api-key", "do-not-keep-1", "db://ops:do-not-keep-2@host/x", "TOKEN=do-not-keep-3")
     assert meta["run"] == 7
     found = meta["provenance"]
     assert found["git"] == {"commit": git("rev-parse", "HEAD"), "branch": "main", "dirty": False}

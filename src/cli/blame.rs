@@ -32,7 +32,7 @@ const AUTHOR_LIMIT: usize = 20;
 #[command(after_help = "Examples:
   backstory blame config/production.json
   backstory blame config/production.json@3 --pointer /database
-  backstory blame metrics.json --json | grep '\"author\":\"ana\"'")]
+  backstory blame metrics.json --json | grep '\"author\":\"ops\"'")]
 pub(super) struct Args {
     /// Which version: PATH, PATH@3, PATH@-1, PATH@TAG, PATH@2026-11-01
     #[arg(value_name = "REV", value_hint = ValueHint::FilePath)]
@@ -125,7 +125,7 @@ fn json(leaf: &Leaf, origin: &Version, rev: &str) -> String {
     line.finish()
 }
 
-/// `@12  2026-11-01 12:00:00Z  ana  /database/timeout = 30`
+/// `@12  2026-11-01 12:00:00Z  ops  /database/timeout = 30`
 fn print(leaves: &[(&Leaf, &Version)], path: &str, context: &mut Context) {
     let limit = match std::io::stdout().is_terminal() {
         true => VALUE_LIMIT,

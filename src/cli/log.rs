@@ -248,7 +248,7 @@ fn version_json(version: &Version, source: Option<ObjectId>, rev: &str) -> Objec
     line
 }
 
-/// `2026-11-01 12:00:00Z  9f2c1a2b  config/a.json@3  rollback to @1  ana  raise the timeout`
+/// `2026-11-01 12:00:00Z  9f2c1a2b  config/a.json@3  rollback to @1  ops  raise the timeout`
 fn version_text(version: &Version, out: &Output) -> String {
     let id = version.id.map_or_else(|| "-       ".to_owned(), short);
     let mut fields = vec![

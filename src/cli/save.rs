@@ -26,7 +26,7 @@ use crate::workspace::{ARCHIVE_FOLDER, Place, Workspace, find_archive, place_for
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   backstory save config/production.json -m 'raise the timeout'
-  backstory save config metrics.json --author ana --meta run=42
+  backstory save config metrics.json --author ops --meta run=42
   backstory save results --provenance
   curl -s https://example.org/sensors | backstory save - --as sensors.json
   backstory save --jsonl --batch 1000 < readings.jsonl

@@ -89,7 +89,7 @@ pub(super) fn finish(
     Ok(super::DONE)
 }
 
-/// `commit 9f2c1a2b (save of config/a.json@3 and 2 more, 2026-11-01 12:00:00Z, ana: raise the timeout)`
+/// `commit 9f2c1a2b (save of config/a.json@3 and 2 more, 2026-11-01 12:00:00Z, ops: raise the timeout)`
 fn describe(view: &CommitView) -> String {
     let mut text = format!("commit {}", short(view.commit));
     if let Some(first) = view.changes.first() {

@@ -69,7 +69,7 @@ const TOKEN_STARTS: &[&str] = &[
 /// ```
 /// use backstory::provenance::without_secrets;
 ///
-/// let line = ["train.py", "--lr", "0.1", "--api-key=abc", "postgres://ana:xyz@db/runs"];
+/// let line = ["train.py", "--lr", "0.1", "--api-key=abc", "postgres://ops:xyz@db/runs"];
 /// let kept = ["train.py", "--lr", "0.1", "--api-key=***", "postgres://***@db/runs"];
 /// assert_eq!(without_secrets(&line), kept);
 /// ```
@@ -297,7 +297,7 @@ mod tests {
                 &["-H", "Authorization: ***"],
             ),
             (
-                &["https://ana:pw@db.example/x?y=1"],
+                &["https://ops:pw@db.example/x?y=1"],
                 &["https://***@db.example/x?y=1"],
             ),
             (
@@ -316,7 +316,7 @@ mod tests {
                 &["connect(password='a b', n=2)"],
                 &["connect(password='***', n=2)"],
             ),
-            (&["-u", "ana:pw"], &["-u", "ana:***"]),
+            (&["-u", "ops:pw"], &["-u", "ops:***"]),
             (&["ghp_0123456789abcdef"], &["***"]),
             (&["run=eyJhbGciOiJIUzI1NiJ9.e30.abc"], &["run=***.e30.abc"]),
             (&["0123456789abcdef0123456789abcdef"], &["***"]),
@@ -345,10 +345,10 @@ mod tests {
                 "a,b",
                 "--monkey=1",
                 "--author",
-                "ana",
+                "ops",
             ],
-            &["https://data.example/a@b?page=2", "ana@host:runs/1.json"],
-            &["--password=", "--user", "ana", "", "ключ=значение"],
+            &["https://data.example/a@b?page=2", "ops@host:runs/1.json"],
+            &["--password=", "--user", "ops", "", "ключ=значение"],
         ] {
             assert_eq!(kept(line), line, "{line:?}");
         }

@@ -62,24 +62,24 @@ fn every_leaf_has_its_version() {
         (Some(81), Some(2))
     );
     assert_eq!(line["time"], "2026-11-02T12:00:00Z");
-    assert_eq!(line["author"], "ana");
+    assert_eq!(line["author"], "ops");
 }
 
 #[test]
 fn people_read_aligned_lines() {
     let place = Place::with_versions(&[r#"{"a":1,"b":"x"}"#, r#"{"a":2,"b":"x"}"#]);
     place
-        .run(&["rollback", "config/a.json", "--author", "bo"])
+        .run(&["rollback", "config/a.json", "--author", "qa"])
         .ok();
     let call = place.run(&["blame", "config/a.json"]).ok();
     let lines: Vec<&str> = call.text().lines().collect();
     assert!(lines[0].starts_with("@3  "), "{}", lines[0]);
     assert!(
-        lines[0].ends_with("Z  bo   /a = 1  (rollback to @1)"),
+        lines[0].ends_with("Z  qa   /a = 1  (rollback to @1)"),
         "{}",
         lines[0]
     );
-    assert_eq!(lines[1], "@1  2026-11-01 12:00:00Z  ana  /b = \"x\"");
+    assert_eq!(lines[1], "@1  2026-11-01 12:00:00Z  ops  /b = \"x\"");
     assert!(
         place
             .run(&["blame", "config/a.json", "--color", "always"])

@@ -43,14 +43,14 @@ fn log_for_people_shows_what_differs() {
             "-m",
             "back\nto normal",
             "--author",
-            "bo",
+            "qa",
         ])
         .ok();
     let call = place.run(&["log", "config/a.json"]).ok();
     let lines: Vec<&str> = call.text().lines().collect();
     assert_eq!(lines.len(), 3);
     assert!(
-        lines[0].contains("config/a.json@3  rollback to @1  bo  back …"),
+        lines[0].contains("config/a.json@3  rollback to @1  qa  back …"),
         "{}",
         lines[0]
     );

@@ -29,11 +29,11 @@ impl<'p> Repo<'p> {
             .env_remove("GIT_DIR")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_AUTHOR_NAME", "Ana Lund")
-            .env("GIT_AUTHOR_EMAIL", "ana@example.org")
+            .env("GIT_AUTHOR_NAME", "Ops Team")
+            .env("GIT_AUTHOR_EMAIL", "ops@example.org")
             .env("GIT_AUTHOR_DATE", "1700000000 +0200")
-            .env("GIT_COMMITTER_NAME", "Bo")
-            .env("GIT_COMMITTER_EMAIL", "bo@example.org")
+            .env("GIT_COMMITTER_NAME", "Qa")
+            .env("GIT_COMMITTER_EMAIL", "qa@example.org")
             .env("GIT_COMMITTER_DATE", "1700000600 +0000")
             .output()
             .unwrap();
@@ -148,7 +148,7 @@ fn a_git_history_comes_with_its_renames_deletions_and_merges() {
     );
     assert_eq!(log[1]["meta"]["git"]["commit"], first.as_str());
     assert_eq!(log[1]["message"], "first\n\nwith more to it");
-    assert_eq!(log[1]["author"], "Ana Lund <ana@example.org>");
+    assert_eq!(log[1]["author"], "Ops Team <ops@example.org>");
     assert_eq!(log[1]["time"], "2023-11-14T22:23:20Z");
     assert_eq!(log[1]["meta"]["git"]["authored"], "2023-11-14T22:13:20Z");
 
@@ -334,7 +334,7 @@ fn a_damaged_repository_is_an_error_and_what_came_before_is_imported() {
 fn hostile_names_in_a_repository_are_left_out() {
     let place = Place::with_archive();
     Repo::new(&place, "repo");
-    let mut stream = b"commit refs/heads/main\ncommitter Bo <> 5 +0000\ndata 0\n".to_vec();
+    let mut stream = b"commit refs/heads/main\ncommitter Qa <> 5 +0000\ndata 0\n".to_vec();
     for name in [
         "good.json",
         "x/.GIT/a.json",
@@ -371,7 +371,7 @@ fn a_killed_import_goes_on_where_it_was() {
     for n in 0..4000 {
         stream.extend(
             format!(
-                "commit refs/heads/main\nmark :{}\ncommitter Bo <> {n} +0000\ndata 1\nx\n",
+                "commit refs/heads/main\nmark :{}\ncommitter Qa <> {n} +0000\ndata 1\nx\n",
                 n + 1
             )
             .as_bytes(),
@@ -455,7 +455,7 @@ fn imports_at_the_same_time_bring_nothing_twice() {
 fn lines_that_are_none_are_listed_and_the_rest_is_imported() {
     let place = Place::with_archive();
     let lines = concat!(
-        r#"{"path":"sensors/a","time":"2026-11-01T10:00:00Z","document":{"t":21.50},"author":"bo"}"#,
+        r#"{"path":"sensors/a","time":"2026-11-01T10:00:00Z","document":{"t":21.50},"author":"qa"}"#,
         "\n",
         r#"{"path":"../x","time":"2026-11-01T10:00:00Z","document":1}"#,
         "\n\n",
@@ -502,7 +502,7 @@ fn lines_that_are_none_are_listed_and_the_rest_is_imported() {
     let log = place.run(&["log", "sensors/a", "--json"]).ok().lines();
     assert_eq!(
         (log.len(), &log[2]["author"], &log[1]["op"]),
-        (3, &json!("bo"), &json!("delete"))
+        (3, &json!("qa"), &json!("delete"))
     );
 }
 
@@ -622,7 +622,7 @@ fn runs_of_mlflow_become_documents() {
         "artifact_location: file:///x\nexperiment_id: '7'\nname: \"night: runs\"\n",
     );
     place.write("mlruns/.trash/keep", "");
-    place.write(&format!("{run}/meta.yaml"), "run_id: 0123456789abcdef\nrun_name: calm-sea\nstatus: 3\nstart_time: 1700000000000\nend_time: 1700000100000\nuser_id: ana\n");
+    place.write(&format!("{run}/meta.yaml"), "run_id: 0123456789abcdef\nrun_name: calm-sea\nstatus: 3\nstart_time: 1700000000000\nend_time: 1700000100000\nuser_id: ops\n");
     place.write(&format!("{run}/params/lr"), "0.01");
     place.write(&format!("{run}/params/model/depth"), "3");
     place.write(&format!("{run}/tags/mlflow.runName"), "calm-sea");
@@ -651,7 +651,7 @@ fn runs_of_mlflow_become_documents() {
     assert_eq!(line["path"], "ml/7/0123456789abcdef.json");
     assert_eq!(
         (&line["time"], &line["author"]),
-        (&json!("2023-11-14T22:15:00Z"), &json!("ana"))
+        (&json!("2023-11-14T22:15:00Z"), &json!("ops"))
     );
     let text = place
         .run(&["load", "ml/7/0123456789abcdef.json", "--compact"])

@@ -323,7 +323,7 @@ fn as_a_merge_driver_of_git() {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command
-            .args(["-c", "user.name=ana", "-c", "user.email=ana@example.org"])
+            .args(["-c", "user.name=ops", "-c", "user.email=ops@example.org"])
             .args(arguments)
             .current_dir(place.root());
         command.output()

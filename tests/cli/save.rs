@@ -180,12 +180,12 @@ fn the_author_comes_from_option_or_environment() {
         place.run(&["log", "-n", "1", "--json"]).ok().document()["author"].clone()
     };
     place.write("a.json", "1");
-    assert_eq!(author(place.run(&["save", "a.json"])), "ana");
+    assert_eq!(author(place.run(&["save", "a.json"])), "ops");
     place.write("a.json", "2");
     assert_eq!(
         author(place.run_with(
             "BACKSTORY_AUTHOR",
-            "bo",
+            "qa",
             &["save", "a.json", "--author", "cy"]
         )),
         "cy"
@@ -202,7 +202,7 @@ fn the_author_comes_from_option_or_environment() {
 fn json_lines_are_commits_of_their_own() {
     let place = Place::with_archive();
     let input = concat!(
-        "{\"path\":\"s/1\",\"doc\":{\"t\":9007199254740993},\"time\":\"2026-11-01T00:00:00Z\",\"message\":\"m\",\"author\":\"bo\",\"meta\":{\"run\":7}}\n",
+        "{\"path\":\"s/1\",\"doc\":{\"t\":9007199254740993},\"time\":\"2026-11-01T00:00:00Z\",\"message\":\"m\",\"author\":\"qa\",\"meta\":{\"run\":7}}\n",
         "\n",
         "{\"doc\":[1, 2],\"path\":\"s/2\"}\r\n",
         "{\"path\":\"s/1\",\"doc\":{\"t\":2}}",
@@ -231,13 +231,13 @@ fn json_lines_are_commits_of_their_own() {
     let first = log.last().unwrap();
     assert_eq!(
         (first["author"].as_str(), first["message"].as_str()),
-        (Some("bo"), Some("m"))
+        (Some("qa"), Some("m"))
     );
     assert_eq!(
         (first["time"].as_str(), &first["meta"]["run"]),
         (Some("2026-11-01T00:00:00Z"), &serde_json::json!(7))
     );
-    assert_eq!(log[0]["author"], "ana");
+    assert_eq!(log[0]["author"], "ops");
     place.run(&["save", "--jsonl", "a.json"]).exits(2);
     place.run(&["save", "a.json", "--batch", "2"]).exits(2);
 }
@@ -339,7 +339,7 @@ fn provenance_says_where_a_version_comes_from_and_keeps_no_secret() {
     place
         .run_with(
             "LOGNAME",
-            "bo",
+            "qa",
             &[
                 "save",
                 "a.json",
@@ -372,7 +372,7 @@ fn provenance_says_where_a_version_comes_from_and_keeps_no_secret() {
             "password=***"
         ]
     );
-    assert_eq!(found["user"], "bo");
+    assert_eq!(found["user"], "qa");
     assert!(found["host"].is_string() && found["backstory"].is_string());
     // The folder of the test is in no work tree, or in one that git may know.
     assert!(found.get("git").is_none_or(|git| git["dirty"].is_boolean()));
@@ -389,7 +389,7 @@ fn provenance_has_the_state_of_git() {
     let place = Place::with_archive();
     let git = |arguments: &[&str]| {
         let status = std::process::Command::new("git")
-            .args(["-c", "user.name=ana", "-c", "user.email=ana@example.org"])
+            .args(["-c", "user.name=ops", "-c", "user.email=ops@example.org"])
             .args(["-c", "commit.gpgsign=false"])
             .args(arguments)
             .current_dir(place.root())

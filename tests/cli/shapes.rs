@@ -80,7 +80,7 @@ fn log_prints_a_line_a_version() {
             "-m",
             "first",
             "--author",
-            "bo",
+            "qa",
             "--meta",
             "run=42",
             "--meta",
@@ -101,7 +101,7 @@ fn log_prints_a_line_a_version() {
     assert_eq!(line["version"], 1);
     assert_eq!(line["time"], "2026-11-01T11:00:00Z");
     assert_ne!(line["recorded"], line["time"]);
-    assert_eq!(line["author"], "bo");
+    assert_eq!(line["author"], "qa");
     assert_eq!(line["op"], "save");
     assert_eq!(line["message"], "first");
     assert_eq!(line["meta"], serde_json::json!({"run": "42", "x": ""}));
@@ -109,7 +109,7 @@ fn log_prints_a_line_a_version() {
     place.write("b.json", "{\"a\":1}");
     place.run(&["save", "b.json"]).ok();
     let line = place.run(&["log", "b.json", "--json"]).ok().document();
-    assert_eq!(line["author"], "ana");
+    assert_eq!(line["author"], "ops");
     assert!(line["message"].is_null() && line["source"].is_null());
     assert_eq!(line["meta"], serde_json::json!({}));
 }

@@ -13,7 +13,7 @@ fn measured() -> Place {
     let place = Place::with_archive();
     let lines: Vec<String> = (0..40)
         .map(|n| {
-            let author = if n % 3 == 0 { "ana" } else { "bo" };
+            let author = if n % 3 == 0 { "ops" } else { "qa" };
             json!({
                 "path": format!("runs/{}.json", n % 4), "doc": {"metrics": {"accuracy": f64::from(n) / 8.0}, "n": n},
                 "author": author, "message": format!("run {n}, \"x\""), "meta": {"seed": n},

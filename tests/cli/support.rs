@@ -101,7 +101,7 @@ impl Place {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path().join("home"))
-            .env("BACKSTORY_AUTHOR", "ana")
+            .env("BACKSTORY_AUTHOR", "ops")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -102,7 +102,7 @@ class Call:
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without Backstory's own variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BACKSTORY_")}
-    return {**kept, "BACKSTORY_AUTHOR": "ana", **more}
+    return {**kept, "BACKSTORY_AUTHOR": "ops", **more}
 
 
 def call(

@@ -502,10 +502,10 @@ class Archive:
 
         >>> from backstory import Archive
         >>> archive = Archive.in_memory()
-        >>> _ = archive.save("config/a.json", {"host": "a", "port": 80}, author="ana")
-        >>> _ = archive.save("config/a.json", {"host": "a", "port": 81}, author="bo")
+        >>> _ = archive.save("config/a.json", {"host": "a", "port": 80}, author="ops")
+        >>> _ = archive.save("config/a.json", {"host": "a", "port": 81}, author="qa")
         >>> [(line.pointer, line.value, line.version.author) for line in archive.blame("config/a.json")]
-        [('/host', 'a', 'ana'), ('/port', 81, 'bo')]
+        [('/host', 'a', 'ops'), ('/port', 81, 'qa')]
         """
         which = self._rev(path, None if version is None else str(version))
         leaves, rows, unread = _native.blame(self.handle, which, pointer)

@@ -23,10 +23,10 @@ class Version:
 
     >>> from backstory import Archive
     >>> archive = Archive.in_memory()
-    >>> _ = archive.save("runs/1.json", {"loss": 0.5}, author="ana", message="first")
+    >>> _ = archive.save("runs/1.json", {"loss": 0.5}, author="ops", message="first")
     >>> version = archive.version("runs/1.json")
     >>> version.rev, version.op, version.author, version.message
-    ('runs/1.json@1', 'save', 'ana', 'first')
+    ('runs/1.json@1', 'save', 'ops', 'first')
     >>> version.load()
     {'loss': 0.5}
     """

@@ -264,15 +264,15 @@ mod tests {
 
     #[test]
     fn commits_are_read() {
-        let text = "tree x\nauthor Ana Lund <ana@example.org> 100 +0100\ncommitter Bo <> 200 -0500\n\nfirst line\n\nmore\n";
+        let text = "tree x\nauthor Ops Team <ops@example.org> 100 +0100\ncommitter Qa <> 200 -0500\n\nfirst line\n\nmore\n";
         let commit = CommitObject::parse(text.as_bytes());
-        assert_eq!(commit.author, "Ana Lund <ana@example.org>");
+        assert_eq!(commit.author, "Ops Team <ops@example.org>");
         assert_eq!(
             (commit.authored, commit.committed),
             (100_000_000, 200_000_000)
         );
         assert_eq!(commit.message, "first line\n\nmore");
-        assert_eq!(who_and_when("Bo <> 5 +0000").0, "Bo");
+        assert_eq!(who_and_when("Qa <> 5 +0000").0, "Qa");
         assert_eq!(CommitObject::parse(b"\xff\n\n"), CommitObject::default());
     }
 }
