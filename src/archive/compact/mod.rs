@@ -52,11 +52,20 @@ impl Archive {
         self.engine.refresh()?;
         self.engine.seal_active()?;
         let manifest = self.engine.begin_compacting()?;
+        // Segments that another one has packed meanwhile are missing where they stood: that is no damage.
+        let meanwhile = |error: Error| match error.is_corrupt()
+            && self.engine.was_repacked_since(manifest.repacked)
+        {
+            true => compacted_meanwhile(),
+            false => error,
+        };
         let mut done = Compacted {
-            before: self.engine.log_len(&manifest)?,
+            before: self.engine.log_len(&manifest).map_err(meanwhile)?,
             ..Compacted::default()
         };
-        let rows = self.without_what_rests_on_losses(&manifest, plan::plan(&manifest), options)?;
+        let rows = self
+            .without_what_rests_on_losses(&manifest, plan::plan(&manifest), options)
+            .map_err(meanwhile)?;
         // Every file that was begun, so that none is left where this fails.
         let mut begun = Vec::new();
         let packed = self.pack(&manifest, &rows, options, &mut begun);
@@ -68,13 +77,27 @@ impl Archive {
             }
         });
         if let Err(error) = switched {
+            let lost = |(number, identity): &(u64, FileIdentity)| {
+                !self.engine.is_still(*number, *identity)
+            };
+            let error = match error.is_corrupt() && begun.iter().any(lost) {
+                true => compacted_meanwhile(),
+                false => meanwhile(error),
+            };
             self.engine.give_up(&begun);
             return Err(error);
         }
         self.engine.refresh()?;
-        let manifest = self.engine.view().cursor.manifest.clone();
-        done.after = self.engine.log_len(&manifest)?;
-        Ok(done)
+        loop {
+            let (manifest, _) = self.engine.reader.manifest()?;
+            match self.engine.log_len(&manifest) {
+                Err(_) if self.engine.was_repacked_since(manifest.repacked) => {}
+                len => {
+                    done.after = len?;
+                    return Ok(done);
+                }
+            }
+        }
     }
 
     /// Where `repair` has noted losses, objects of whole segments may rest on what is gone. Packed segments have no
@@ -112,20 +135,25 @@ impl Archive {
         manifest: &Manifest,
         rows: &'r [Vec<SegmentEntry>],
         options: &CompactOptions<'_>,
-        begun: &mut Vec<u64>,
+        begun: &mut Vec<(u64, FileIdentity)>,
     ) -> Result<(Vec<Made<'r>>, u64)> {
         let (mut made, mut total) = (Vec::new(), 0);
         for row in rows {
             let parent = parent_of(manifest, row, &self.engine);
             let packing = Packing::new(self, row, parent, options)?;
             let new = self.engine.new_packed()?;
-            begun.push(new.number);
+            begun.push((new.number, new.identity));
             let (entry, commits) = packing.write(&new)?;
             total += commits;
             made.push((row, entry, new.identity));
         }
         Ok((made, total))
     }
+}
+
+fn compacted_meanwhile() -> Error {
+    let message = "the archive was compacted by another at the same time";
+    Error::conflict("", 0, message)
 }
 
 /// The commit in front of a row of segments.
@@ -226,21 +254,24 @@ impl Engine {
         })
     }
 
+    /// Is the segment of this name the one that was begun? Another who compacts takes it for left behind.
+    fn is_still(&self, number: u64, identity: FileIdentity) -> bool {
+        let named = self.storage.identity(&segment_file(number));
+        named.is_ok_and(|named| named == identity)
+    }
+
     /// Forgets and removes segments that will not count. Failing is no harm: the next compact removes them.
-    fn give_up(&self, numbers: &[u64]) {
+    fn give_up(&self, begun: &[(u64, FileIdentity)]) {
         let Ok(_lock) = self.lock_log() else {
             return;
         };
         let Ok((manifest, _)) = self.reader.manifest() else {
             return;
         };
-        for number in numbers {
-            if manifest
-                .segments
-                .iter()
-                .all(|entry| entry.number != *number)
-            {
-                self.reader.forget_packed(*number);
+        for (number, identity) in begun {
+            let counts = |entry: &SegmentEntry| entry.number == *number;
+            self.reader.forget_packed(*number);
+            if !manifest.segments.iter().any(counts) && self.is_still(*number, *identity) {
                 let _ = self.storage.remove(&segment_file(*number));
             }
         }
@@ -259,8 +290,7 @@ impl Engine {
                 .windows(row.len())
                 .position(|there| there == row.as_slice());
             let Some(at) = at.filter(|_| named.is_ok_and(|named| named == *identity)) else {
-                let message = "another process compacted the archive at the same time";
-                return Err(Error::conflict("", 0, message));
+                return Err(compacted_meanwhile());
             };
             manifest
                 .segments
