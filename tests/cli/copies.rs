@@ -270,7 +270,7 @@ fn bundles_carry_commits_in_a_file() {
     let begun = ["clone", "new.bundle", "../third"];
     place.run(&begun).exits(4).says_what_to_try();
     assert!(!place.exists("../third"));
-    place.run(&["bundle", "create", "all.bundle"]).ok();
+    place.run(&["export", "--bundle", "all.bundle"]).ok();
     let call = place.run(&["clone", "all.bundle", "../third"]).ok();
     assert!(
         call.text().starts_with("made the copy, copied 6 commits, "),

@@ -171,7 +171,7 @@ fn git_takes_the_stream_and_gives_the_same_documents_back() {
     )
     .1;
     let expected =
-        "ops|1793527200|of 2026-11-01T10:00:00Z\nana|1793530800|of 2026-11-01T11:00:00Z\n";
+        "ops|1793527200|of 2026-11-01T10:00:00Z\nops|1793530800|of 2026-11-01T11:00:00Z\n";
     assert!(log.starts_with(expected), "{log}");
     assert_eq!(
         git(&["-C", "copy", "show", "main~1:a.json"], b"").1,
