@@ -270,8 +270,11 @@ impl Engine {
         };
         for (number, identity) in begun {
             let counts = |entry: &SegmentEntry| entry.number == *number;
+            if manifest.segments.iter().any(counts) {
+                continue;
+            }
             self.reader.forget_packed(*number);
-            if !manifest.segments.iter().any(counts) && self.is_still(*number, *identity) {
+            if self.is_still(*number, *identity) {
                 let _ = self.storage.remove(&segment_file(*number));
             }
         }
