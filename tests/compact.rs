@@ -504,6 +504,29 @@ fn what_a_crash_left_beside_the_list_is_removed() {
     whole(&archive);
 }
 
+/// Its maker may still be at work, and a number that is given again would stand for two files in its reader.
+#[test]
+fn a_segment_newer_than_all_of_the_list_is_left_until_there_is_a_newer_one() {
+    let (files, before) = sample();
+    let storage = storage_of(&files);
+    let archive = Archive::open_on(storage.clone()).unwrap();
+    compact(&archive);
+    put_file(&*storage, "log/00000099.seg", b"being made");
+    assert_eq!(compact(&archive).commits, 0);
+    assert_eq!(storage.read("log/00000099.seg").unwrap(), b"being made");
+    assert_eq!(answers(&archive), before);
+    save(&archive, "p", "\"next\"");
+    assert!(compact(&archive).commits > 0);
+    assert!(storage.read("log/00000099.seg").is_err());
+    assert!(
+        storage
+            .list("log")
+            .unwrap()
+            .contains(&"00000100.seg".to_owned())
+    );
+    whole(&archive);
+}
+
 #[test]
 fn a_commit_that_could_not_be_read_once_is_not_told_to_be_lost() {
     for after in 0.. {

@@ -9,6 +9,7 @@ mod export;
 mod find;
 mod history;
 mod import;
+mod import_git;
 mod log_changes;
 mod output;
 mod patches;

@@ -77,10 +77,8 @@ impl Archive {
             }
         });
         if let Err(error) = switched {
-            let lost = |(number, identity): &(u64, FileIdentity)| {
-                !self.engine.is_still(*number, *identity)
-            };
-            let error = match error.is_corrupt() && begun.iter().any(lost) {
+            // So are those of ours that another one has taken for left behind.
+            let error = match error.is_corrupt() && self.engine.are_any_removed(&begun) {
                 true => compacted_meanwhile(),
                 false => meanwhile(error),
             };
@@ -135,14 +133,14 @@ impl Archive {
         manifest: &Manifest,
         rows: &'r [Vec<SegmentEntry>],
         options: &CompactOptions<'_>,
-        begun: &mut Vec<(u64, FileIdentity)>,
+        begun: &mut Vec<u64>,
     ) -> Result<(Vec<Made<'r>>, u64)> {
         let (mut made, mut total) = (Vec::new(), 0);
         for row in rows {
             let parent = parent_of(manifest, row, &self.engine);
             let packing = Packing::new(self, row, parent, options)?;
             let new = self.engine.new_packed()?;
-            begun.push((new.number, new.identity));
+            begun.push(new.number);
             let (entry, commits) = packing.write(&new)?;
             total += commits;
             made.push((row, entry, new.identity));
@@ -200,7 +198,7 @@ impl Engine {
         done.map_err(|error| error())
     }
 
-    /// The list of segments, and no file beside those that it names.
+    /// The list of segments, and what was left beside it removed.
     fn begin_compacting(&self) -> Result<Manifest> {
         let _lock = self.lock_log()?;
         let (manifest, _) = self.reader.manifest()?;
@@ -208,22 +206,25 @@ impl Engine {
         Ok(manifest)
     }
 
-    /// Removes the segments that this list does not name: what a crash or a compact has left.
+    /// Removes the segments that this list does not name: what a crash or a compact has left. One that is newer than all
+    /// of the list stays: another one may be making it, and its number would be given again while it is in use.
     fn remove_unnamed(&self, manifest: &Manifest) -> Result<()> {
         let failed = |error| Error::io("remove old segments from log", error);
+        let newest = manifest.segments.iter().map(|entry| entry.number).max();
         let mut removed = false;
         for name in self.storage.list(LOG_FOLDER).map_err(failed)? {
             let number = name
                 .strip_suffix(SEGMENT_SUFFIX)
                 .and_then(|n| n.parse::<u64>().ok());
             let named = |number| manifest.segments.iter().any(|entry| entry.number == number);
-            let number = number.filter(|number| segment_name(*number) == name && !named(*number));
+            let number = number.filter(|number| {
+                segment_name(*number) == name && !named(*number) && Some(*number) < newest
+            });
             if let Some(number) = number {
                 // MANIFEST must not come back as one that names it, where who replaced it could not sync that.
                 if !removed {
                     self.storage.sync_dir(LOG_FOLDER).map_err(failed)?;
                 }
-                // Its number may be given again.
                 self.reader.forget_packed(number);
                 self.storage
                     .remove(&format!("{LOG_FOLDER}/{name}"))
@@ -254,27 +255,29 @@ impl Engine {
         })
     }
 
-    /// Is the segment of this name the one that was begun? Another who compacts takes it for left behind.
-    fn is_still(&self, number: u64, identity: FileIdentity) -> bool {
-        let named = self.storage.identity(&segment_file(number));
-        named.is_ok_and(|named| named == identity)
+    fn are_any_removed(&self, numbers: &[u64]) -> bool {
+        let removed = |number: &u64| {
+            let identity = self.storage.identity(&segment_file(*number));
+            identity.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        };
+        numbers.iter().any(removed)
     }
 
-    /// Forgets and removes segments that will not count. Failing is no harm: the next compact removes them.
-    fn give_up(&self, begun: &[(u64, FileIdentity)]) {
+    /// Forgets and removes segments that will not count. Failing is no harm: a later compact removes them.
+    fn give_up(&self, numbers: &[u64]) {
         let Ok(_lock) = self.lock_log() else {
             return;
         };
         let Ok((manifest, _)) = self.reader.manifest() else {
             return;
         };
-        for (number, identity) in begun {
-            let counts = |entry: &SegmentEntry| entry.number == *number;
-            if manifest.segments.iter().any(counts) {
-                continue;
-            }
-            self.reader.forget_packed(*number);
-            if self.is_still(*number, *identity) {
+        for number in numbers {
+            if manifest
+                .segments
+                .iter()
+                .all(|entry| entry.number != *number)
+            {
+                self.reader.forget_packed(*number);
                 let _ = self.storage.remove(&segment_file(*number));
             }
         }
@@ -303,7 +306,7 @@ impl Engine {
         manifest.repacked = manifest.generation;
         let bytes = manifest.encode(self.reader.keys());
         replace(&*self.storage, LOG_FOLDER, MANIFEST_FILE, &bytes).map_err(failed)?;
-        // From here on the new list counts: what is left behind does no harm, and the next compact removes it.
+        // From here on the new list counts: what is left behind does no harm, and a later compact removes it.
         let _ = self.remove_unnamed(&manifest);
         drop(lock);
         Ok(())
