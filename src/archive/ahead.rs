@@ -1,4 +1,4 @@
-//! Threads that compress the documents of a batch while its caller adds more.
+//! Threads that compress documents: those of a large commit, and those of a batch while its caller adds more.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use super::guess::Chains;
 use super::save::Prepared;
 use crate::error::{Error, Result};
 
-/// From so many commits on a batch has threads: a short one is done before they have started.
-pub(crate) const AHEAD_FROM: usize = 8;
+/// From so many documents on they are compressed by threads: a few are done before those have started.
+pub(crate) const AHEAD_FROM: usize = 16;
 /// At most so many of them.
 const MAX_WORKERS: usize = 8;
 /// Documents are handed over in parcels of so many: waking a thread costs as much as compressing a small one …
@@ -48,10 +48,10 @@ impl Ahead {
         (!workers.is_empty()).then_some(Ahead { workers })
     }
 
-    /// Takes the documents of a commit. All documents of a path go to the same thread, in order.
-    pub fn take(&mut self, number: usize, documents: &mut Vec<Prepared>) {
+    /// Takes documents, the first of them with these numbers. All documents of a path go to the same thread, in order.
+    pub fn take(&mut self, (number, first): (usize, usize), documents: &mut Vec<Prepared>) {
         let count = self.workers.len() as u64;
-        for (at, document) in documents.drain(..).enumerate() {
+        for (at, document) in (first..).zip(documents.drain(..)) {
             let mut hasher = DefaultHasher::new();
             document.path.hash(&mut hasher);
             let worker = (hasher.finish() % count) as usize;
@@ -119,5 +119,68 @@ impl Worker {
         self.parcel_len = 0;
         // The thread takes parcels until this end is dropped; if it has ended, joining it tells.
         let _ = self.queue.send(std::mem::take(&mut self.parcel));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use crate::{Archive, Document};
+
+    /// A document of some length, much like the others.
+    fn readings(changed: usize) -> String {
+        let rows: Vec<String> = (0..60)
+            .map(|row| match row == changed % 60 {
+                true => format!("\"sensor {row}\":{}", changed * 7919 % 1000),
+                false => format!("\"sensor {row}\":{row}"),
+            })
+            .collect();
+        format!("{{{}}}", rows.join(","))
+    }
+
+    /// What is saved one by one, and then in a batch, by path; how many documents were compressed with the lock held.
+    fn late(before: &[(&str, String)], batch: &[(&str, String)]) -> u64 {
+        let archive = Archive::in_memory().unwrap();
+        for (path, text) in before {
+            let mut save = archive.save();
+            save.add(path, Document::value(text.as_str())).unwrap();
+            save.commit().unwrap();
+        }
+        let counter = &archive.engine.compressed_late;
+        counter.store(0, Relaxed);
+        let mut commits = archive.batch();
+        for (path, text) in batch {
+            let mut save = archive.save();
+            save.add(path, Document::value(text.as_str())).unwrap();
+            commits.push(save);
+        }
+        commits.commit().unwrap();
+        counter.load(Relaxed)
+    }
+
+    #[test]
+    fn nothing_of_a_batch_is_compressed_with_the_lock_held() {
+        let one = |numbers: &[usize]| -> Vec<(&str, String)> {
+            numbers.iter().map(|n| ("a", readings(*n))).collect()
+        };
+        let many: Vec<usize> = (0..200).collect();
+        assert_eq!(late(&[], &one(&many)), 0);
+        // Behind what the log has, over its anchors.
+        assert_eq!(late(&one(&many[..37]), &one(&many[37..])), 0);
+        // Documents that the log has already, that the batch has brought, and that are the same again.
+        let again = [
+            5, 5, 41, 42, 5, 43, 41, 41, 44, 45, 6, 46, 42, 47, 48, 49, 50, 51,
+        ];
+        assert_eq!(late(&one(&many[..37]), &one(&again)), 0);
+        // Less than threads are begun for.
+        assert_eq!(late(&one(&[1, 2]), &one(&[3, 4, 3, 1, 5])), 0);
+        // What stands alone breaks no chain.
+        let mut apart = one(&many[..40]);
+        for number in [3, 4, 20] {
+            apart[number].1 = "[]".to_owned();
+        }
+        assert_eq!(late(&[], &apart), 0);
+        assert_eq!(late(&apart[..7], &apart[7..]), 0);
     }
 }

@@ -7,7 +7,7 @@ use super::contents::{Content, Encoded, ObjectAt};
 use super::engine::Fault;
 use super::objects::{ObjectReader, doubt};
 use super::transaction::Newest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::log::delta;
 use crate::log::format::*;
 use crate::log::packed::Spot;
@@ -228,7 +228,7 @@ impl ObjectReader<'_> {
     }
 
     /// The anchor numbered `target` on the way from `at` to its keyframe.
-    fn anchor(&self, at: ObjectAt, target: u64) -> Result<Option<ObjectAt>, Fault> {
+    pub fn anchor(&self, at: ObjectAt, target: u64) -> Result<Option<ObjectAt>, Fault> {
         let mut at = at;
         for _ in 0..MAX_FRAMES {
             let place = self.place(at)?;
@@ -267,15 +267,7 @@ impl ObjectReader<'_> {
                 }
                 Ok(encoded)
             }
-            None => {
-                let packed = delta::compress(content).map_err(|error| {
-                    Fault::Error(Error::io(
-                        "compress",
-                        std::io::Error::other(error.to_string()),
-                    ))
-                })?;
-                Ok(Encoded::alone(content, packed))
-            }
+            None => Encoded::whole(content),
         }
     }
 

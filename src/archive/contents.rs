@@ -73,6 +73,14 @@ impl Encoded {
         }
     }
 
+    /// What it rests on.
+    pub fn base(&self) -> Option<ObjectAt> {
+        match &self.packing {
+            Packing::Delta { base, .. } => Some(*base),
+            Packing::Alone(_) => None,
+        }
+    }
+
     /// The same frame over the same content, which stands here.
     pub fn based_on(mut self, at: ObjectAt) -> Encoded {
         if let Packing::Delta { base, .. } = &mut self.packing {

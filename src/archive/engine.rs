@@ -88,6 +88,9 @@ pub(crate) struct Engine {
     reading: AtomicU64,
     notices: Mutex<Vec<String>>,
     process: u32,
+    /// How many objects were compressed with the lock held.
+    #[cfg(test)]
+    pub(super) compressed_late: AtomicU64,
 }
 
 pub(crate) struct EngineParts {
@@ -135,6 +138,8 @@ impl Engine {
             reading: AtomicU64::new(0),
             notices: Mutex::new(notices),
             process: std::process::id(),
+            #[cfg(test)]
+            compressed_late: AtomicU64::new(0),
         };
         let view = engine.load_view(None)?;
         *engine.view.write().unwrap_or_else(PoisonError::into_inner) = view;

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::index::{Question, Recent};
 use crate::log::cursor::{Cursor, Head};
 use crate::log::format::ARCHIVE_FOLDER;
+use crate::log::record::StoredChange;
 use crate::log::writer::LogWriter;
 use crate::storage::StorageLock;
 
@@ -108,6 +109,8 @@ struct StagedGroup<'a> {
     head: Head,
     rows: Recent,
     bytes: Vec<u8>,
+    /// The changes of each commit.
+    changes: HashMap<u64, Arc<Vec<StoredChange>>>,
     staging: Staging<'a>,
     /// No job failed for the index.
     done: bool,
@@ -215,6 +218,7 @@ impl Engine {
             head,
             rows,
             bytes,
+            changes,
             mut staging,
             ..
         } = staged;
@@ -243,6 +247,7 @@ impl Engine {
                 view.cursor.offset += len;
                 view.recent.log_bytes += len;
                 view.recent.append(rows);
+                self.changes.keep(before.segment, changes);
                 Ok(())
             }
             false => self.advance(&mut view),
@@ -317,7 +322,7 @@ impl Engine {
             done &= job.run(&mut transaction);
         }
         let Transaction {
-            unwritten: Unwritten { bytes, .. },
+            unwritten: Unwritten { bytes, changes, .. },
             head,
             group: rows,
             ..
@@ -328,6 +333,7 @@ impl Engine {
             head,
             rows,
             bytes,
+            changes,
             staging,
             done,
         }

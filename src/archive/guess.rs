@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::contents::{Content, Encoded, ObjectAt};
 use super::engine::{Engine, Fault};
-use super::objects::ObjectReader;
+use super::objects::{ObjectReader, doubt};
 use super::save::Prepared;
 use super::sources::{SourceGuess, SourcePlan};
-use super::transaction::{Guess, GuessBase, NewObject, Newest, Seen};
+use super::transaction::{Guess, GuessBase, NewObject, Newest, Over, Seen};
 use crate::error::Error;
 use crate::id::ObjectId;
 use crate::layout::Layout;
@@ -20,11 +20,12 @@ use crate::log::format::KEYFRAME_EVERY;
 pub(crate) fn guess(document: &mut Prepared, engine: &Engine) {
     // Another process may have gone on. Failing is for the lock to meet.
     let _ = engine.refresh();
-    guess_as_is(document, engine);
+    let _ = guess_as_is(document, engine);
 }
 
-/// The same, against what was newest when the log was last looked at.
-fn guess_as_is(document: &mut Prepared, engine: &Engine) {
+/// The same, against what was newest when the log was last looked at. Where the log has the document, the answer says
+/// where.
+fn guess_as_is(document: &mut Prepared, engine: &Engine) -> Option<ObjectAt> {
     let reading = engine.reading();
     let (path, nan, object) = (document.path.clone(), document.nan, document.object.clone());
     let own = document.own_source().cloned();
@@ -39,16 +40,17 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) {
             }),
         };
         let guess_of = |new: &NewObject, base: Option<ObjectAt>| -> Result<_, Fault> {
-            if objects.find(&new.id)?.is_some() {
-                return Ok(None);
+            if let Some(at) = objects.find(&new.id)? {
+                return Ok((None, Some(at)));
             }
             let mut cached = |at| engine.lock_cache().get(at);
-            Ok(Some(Guess {
+            let guess = Guess {
                 on: GuessBase::Before(base),
                 reading,
                 absent: head,
                 encoded: Arc::new(objects.encode(&new.bytes, base, &mut cached)?),
-            }))
+            };
+            Ok((Some(guess), None))
         };
         let before = newest.as_ref().and_then(|newest| newest.change().content);
         // The layout of a large source takes much memory for a moment: first that, then what stays.
@@ -58,7 +60,7 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) {
                 let mut plan = objects.plan_source(source, &object, nan, before);
                 let base = objects.base_of_source(&plan, newest.as_ref());
                 if let Some(object) = plan.object_mut() {
-                    object.guess = guess_of(object, base)?;
+                    (object.guess, _) = guess_of(object, base)?;
                 }
                 Some(SourceGuess { reading, plan })
             }
@@ -70,9 +72,10 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) {
             }
             _ => None,
         };
-        let compressed = match before {
-            Some(content) if content.object == object.id => None,
-            _ => guess_of(&object, objects.base_of_document(newest.as_ref()))?,
+        let base = objects.base_of_document(newest.as_ref());
+        let (compressed, stored) = match before {
+            Some(content) if content.object == object.id => (None, base),
+            _ => guess_of(&object, base)?,
         };
         let seen = Seen {
             seq: head,
@@ -80,28 +83,63 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) {
             newest,
             loads,
         };
-        Ok((seen, compressed, source))
+        Ok((seen, compressed, stored, source))
     });
     // A guess that fails is made again under the lock, where the error counts.
-    if let Ok((seen, compressed, source)) = guessed {
-        document.seen = Some(seen);
-        document.object.guess = compressed;
-        if let Some(own) = document.own_source() {
-            own.guess = source;
-        }
+    let (seen, compressed, stored, source) = guessed.ok()?;
+    document.seen = Some(seen);
+    document.object.guess = compressed;
+    if let Some(own) = document.own_source() {
+        own.guess = source;
     }
+    stored
 }
 
 /// What the documents of a batch will have made of each path, as far as that can be told before the lock is had.
 #[derive(Default)]
 pub(crate) struct Chains(HashMap<String, Chain>);
 
-/// The newest document of a path, which the same batch brings.
+/// A path where a batch has come to.
 struct Chain {
-    id: ObjectId,
-    content: Content,
+    newest: Link,
+    /// The objects of the path that the batch brings.
+    made: HashMap<ObjectId, Made>,
     layout: Option<KnownLayout>,
     reading: u64,
+}
+
+/// An object of a chain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// The log has it.
+    Stored(ObjectId, ObjectAt),
+    /// The batch brings it.
+    Made(ObjectId),
+}
+
+/// An object that a batch brings, and what it rests on.
+struct Made {
+    content: Content,
+    rests_on: Option<Link>,
+}
+
+impl Link {
+    fn id(&self) -> ObjectId {
+        match self {
+            Link::Stored(id, _) | Link::Made(id) => *id,
+        }
+    }
+}
+
+impl Made {
+    fn new(object: &NewObject, encoded: &Encoded, rests_on: Option<Link>) -> Made {
+        let content = Content {
+            bytes: object.bytes.clone(),
+            k: encoded.k,
+            load_len: encoded.load_len,
+        };
+        Made { content, rests_on }
+    }
 }
 
 /// What the newest source of a path was written by.
@@ -119,8 +157,8 @@ impl Chains {
         let next = match self.0.remove(&document.path) {
             Some(chain) if chain.reading == engine.reading() => chain.next(document, engine),
             _ => {
-                guess_as_is(document, engine);
-                Chain::begin(document, engine)
+                let stored = guess_as_is(document, engine);
+                Chain::begin(document, stored, engine)
             }
         };
         if let Some(next) = next {
@@ -130,64 +168,147 @@ impl Chains {
 }
 
 impl Chain {
-    /// After the first document of a path. Where nothing was guessed the next document does not rest on it.
-    fn begin(document: &mut Prepared, engine: &Engine) -> Option<Chain> {
-        let guess = document.object.guess.as_ref()?;
+    /// After the first document of a path, which the log has at `stored`, or is to be written as guessed.
+    fn begin(document: &mut Prepared, stored: Option<ObjectAt>, engine: &Engine) -> Option<Chain> {
+        let reading = document.seen.as_ref()?.reading;
+        let layout = KnownLayout::of(document, engine);
+        let object = &document.object;
+        let mut made = HashMap::new();
+        let newest = match (stored, &object.guess) {
+            (Some(at), _) => Link::Stored(object.id, at),
+            (None, Some(guess)) => {
+                let rests_on = guess.encoded.base().map(|at| Link::Stored(object.id, at));
+                made.insert(object.id, Made::new(object, &guess.encoded, rests_on));
+                Link::Made(object.id)
+            }
+            (None, None) => return None,
+        };
         Some(Chain {
-            id: document.object.id,
-            content: Content {
-                bytes: document.object.bytes.clone(),
-                k: guess.encoded.k,
-                load_len: guess.encoded.load_len,
-            },
-            reading: guess.reading,
-            layout: KnownLayout::of(document, engine),
+            newest,
+            made,
+            layout,
+            reading,
         })
     }
 
+    /// None where the chain cannot be followed any more.
     fn next(mut self, document: &mut Prepared, engine: &Engine) -> Option<Chain> {
-        let reading = self.reading;
         self.guess_source(document, engine);
-        let new = &document.object;
-        if new.id == self.id {
+        let new = document.object.clone();
+        if new.id == self.newest.id() {
             return Some(self);
         }
-        let (id, bytes) = (new.id, new.bytes.clone());
-        let found = engine.ask_as_is(|catalog| {
+        if self.made.contains_key(&new.id) {
+            self.newest = Link::Made(new.id);
+            return Some(self);
+        }
+        let reading = self.reading;
+        let guessed = engine.ask_as_is(|catalog| {
             let objects = ObjectReader::new(engine, catalog);
-            Ok((objects.find(&id)?.is_some(), catalog.newest_seq()))
-        });
-        let Ok((false, absent)) = found else {
-            return None;
-        };
-        let k = self.content.k.saturating_add(1);
-        if k >= KEYFRAME_EVERY {
-            return None;
-        }
-        let (after, load_len);
-        if delta::anchor_base(k, delta::anchor_every(self.content.bytes.len())).is_some() {
-            // It rests on an anchor that may be far back: that is for the lock.
-            (after, load_len) = (k, 2 * bytes.len() as u64);
-        } else {
-            let encoded = Encoded::over(&bytes, &self.content, ObjectAt::NOWHERE).ok()?;
-            (after, load_len) = (encoded.k, encoded.load_len);
-            document.object.guess = Some(Guess {
-                on: GuessBase::Staged {
-                    id: self.id,
-                    k: self.content.k,
-                },
+            if let Some(at) = objects.find(&new.id)? {
+                return Ok((Link::Stored(new.id, at), None));
+            }
+            let (on, encoded, rests_on) = self.encode(&new.bytes, &objects, engine)?;
+            let guess = Guess {
+                on,
                 reading,
-                absent,
+                absent: catalog.newest_seq(),
                 encoded: Arc::new(encoded),
-            });
+            };
+            Ok((Link::Made(new.id), Some((guess, rests_on))))
+        });
+        let (newest, guess) = guessed.ok()?;
+        self.newest = newest;
+        if let Some((guess, rests_on)) = guess {
+            self.made
+                .insert(new.id, Made::new(&new, &guess.encoded, rests_on));
+            document.object.guess = Some(guess);
         }
-        self.id = id;
-        self.content = Content {
-            bytes,
-            k: after,
-            load_len,
-        };
         Some(self)
+    }
+
+    /// Compresses what comes behind the newest object; what that is a guess on, and what the new object rests on.
+    fn encode(
+        &self,
+        new: &[u8],
+        objects: &ObjectReader<'_>,
+        engine: &Engine,
+    ) -> Result<(GuessBase, Encoded, Option<Link>), Fault> {
+        let mut cached = |at| engine.lock_cache().get(at);
+        let behind = match self.newest {
+            Link::Made(id) => id,
+            Link::Stored(id, at) => {
+                let encoded = objects.encode(new, Some(at), &mut cached)?;
+                let rests_on = encoded.base().map(|at| Link::Stored(id, at));
+                return Ok((GuessBase::Before(Some(at)), encoded, rests_on));
+            }
+        };
+        let end = || doubt("a chain of a batch without its end".to_owned());
+        let before = &self.made.get(&behind).ok_or_else(end)?.content;
+        let k = before.k.saturating_add(1);
+        let every = delta::anchor_every(before.bytes.len());
+        let base = match delta::anchor_base(k, every) {
+            _ if k >= KEYFRAME_EVERY => None,
+            None => Some((self.newest, before.clone())),
+            Some(target) => match self.anchor(target, objects)? {
+                Some(Link::Made(id)) => {
+                    let made = self.made.get(&id).ok_or_else(end)?;
+                    Some((Link::Made(id), made.content.clone()))
+                }
+                Some(stored @ Link::Stored(_, at)) => {
+                    let (content, _) = objects.content(at, &mut cached)?;
+                    Some((stored, content))
+                }
+                None => None,
+            },
+        };
+        let (mut encoded, over) = match &base {
+            None => (Encoded::whole(new)?, Over::Nothing),
+            Some((Link::Made(id), content)) => {
+                let over = Over::Staged {
+                    id: *id,
+                    k: content.k,
+                };
+                (Encoded::over(new, content, ObjectAt::NOWHERE)?, over)
+            }
+            Some((Link::Stored(_, at), content)) => {
+                (Encoded::over(new, content, *at)?, Over::Stored)
+            }
+        };
+        if encoded.k > 0 {
+            encoded.k = k;
+        }
+        let rests_on = base
+            .map(|(link, _)| link)
+            .filter(|_| encoded.base().is_some());
+        let on = GuessBase::Staged {
+            id: behind,
+            k: before.k,
+            over,
+        };
+        Ok((on, encoded, rests_on))
+    }
+
+    /// The anchor numbered `target` on the way from the newest object, which the batch brings, to its keyframe.
+    fn anchor(&self, target: u64, objects: &ObjectReader<'_>) -> Result<Option<Link>, Fault> {
+        let mut at = self.newest;
+        loop {
+            let id = match at {
+                Link::Made(id) => id,
+                Link::Stored(id, stored) => {
+                    let anchor = objects.anchor(stored, target)?;
+                    return Ok(anchor.map(|anchor| Link::Stored(id, anchor)));
+                }
+            };
+            match self.made.get(&id) {
+                Some(made) if made.content.k == target => return Ok(Some(at)),
+                Some(made) if made.content.k > target => match made.rests_on {
+                    Some(next) => at = next,
+                    None => return Ok(None),
+                },
+                _ => return Ok(None),
+            }
+        }
     }
 
     fn guess_source(&mut self, document: &mut Prepared, engine: &Engine) {
@@ -233,28 +354,32 @@ impl KnownLayout {
 }
 
 impl Encoded {
+    /// Compresses an object that is to stand alone.
+    pub fn whole(content: &[u8]) -> Result<Encoded, Fault> {
+        let packed = delta::compress(content).map_err(not_compressed)?;
+        Ok(Encoded::alone(content, packed))
+    }
+
     /// Compresses an object over the content of another, or alone where that is hardly larger.
     pub fn over(content: &[u8], base: &Content, at: ObjectAt) -> Result<Encoded, Fault> {
-        let failed = |error: delta::FrameError| {
-            Fault::Error(Error::io(
-                "compress",
-                std::io::Error::other(error.to_string()),
-            ))
-        };
         if !base.can_carry(content) {
-            return Ok(Encoded::alone(
-                content,
-                delta::compress(content).map_err(failed)?,
-            ));
+            return Encoded::whole(content);
         }
-        let frame = delta::compress_delta(content, &base.bytes).map_err(failed)?;
+        let frame = delta::compress_delta(content, &base.bytes).map_err(not_compressed)?;
         // Only a delta that is not small must be compared with what the object takes alone.
         if frame.len() > content.len() / 4 {
-            let whole = delta::compress(content).map_err(failed)?;
+            let whole = delta::compress(content).map_err(not_compressed)?;
             if frame.len() + frame.len() / 8 >= whole.len() {
                 return Ok(Encoded::alone(content, whole));
             }
         }
         Ok(Encoded::delta(content, base, at, frame))
     }
+}
+
+fn not_compressed(error: delta::FrameError) -> Fault {
+    Fault::Error(Error::io(
+        "compress",
+        std::io::Error::other(error.to_string()),
+    ))
 }

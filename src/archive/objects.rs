@@ -46,11 +46,46 @@ const MAX_CHANGES: usize = 8192;
 #[derive(Debug, Default)]
 pub(crate) struct ChangeCache {
     changes: Mutex<HashMap<(u64, u64), LocatedChange>>,
+    /// Those of commits that this handle has made.
+    made: Mutex<MadeChanges>,
     /// What was found of objects that are not where they should be.
     lookups: Lookups,
 }
 
+/// The changes of commits by their number, and how many they are.
+#[derive(Debug, Default)]
+struct MadeChanges {
+    commits: HashMap<u64, (u64, Arc<Vec<StoredChange>>)>,
+    len: usize,
+}
+
 impl ChangeCache {
+    fn made(&self) -> MutexGuard<'_, MadeChanges> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the changes of commits that have come to be on disk in this segment.
+    pub fn keep(&self, segment: u64, commits: HashMap<u64, Arc<Vec<StoredChange>>>) {
+        let mut made = self.made();
+        for (seq, changes) in commits {
+            if changes.len() > MAX_CHANGES / 4 {
+                continue;
+            }
+            if made.len + changes.len() > MAX_CHANGES {
+                *made = MadeChanges::default();
+            }
+            made.len += changes.len();
+            made.commits.insert(seq, (segment, changes));
+        }
+    }
+
+    /// A change of a commit that this handle has made.
+    fn made_here(&self, seq: u64, number: u64) -> Option<LocatedChange> {
+        let made = self.made();
+        let (segment, changes) = made.commits.get(&seq)?;
+        located_in(changes, number, *segment)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<(u64, u64), LocatedChange>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,6 +101,14 @@ impl ChangeCache {
     /// Forgets the changes of commits from this number on.
     pub fn forget_from(&self, seq: u64) {
         self.lock().retain(|(at, _), _| *at < seq);
+        let mut made = self.made();
+        made.commits.retain(|at, _| *at < seq);
+        made.len = made
+            .commits
+            .values()
+            .map(|(_, changes)| changes.len())
+            .sum();
+        drop(made);
         self.lookups.clear();
     }
 }
@@ -106,16 +149,11 @@ impl<'a> ObjectReader<'a> {
         if let Some(unwritten) = self.unwritten
             && let Some(changes) = unwritten.changes.get(&seq)
         {
-            let index = usize::try_from(number).unwrap_or(usize::MAX);
-            let Some(stored) = changes.get(index) else {
-                return Err(doubt(format!("commit {seq} lacks a change")));
-            };
-            let first_object = changes[..index].iter().map(StoredChange::objects).sum();
-            return Ok(LocatedChange {
-                stored: stored.clone(),
-                first_object,
-                segment: unwritten.segment,
-            });
+            return located_in(changes, number, unwritten.segment)
+                .ok_or_else(|| doubt(format!("commit {seq} lacks a change")));
+        }
+        if let Some(made) = self.changes.made_here(seq, number) {
+            return Ok(made);
         }
         if let Some(known) = self.changes.lock().get(&(seq, number)) {
             return Ok(known.clone());
@@ -290,6 +328,17 @@ impl<'a> ObjectReader<'a> {
             })
             .collect())
     }
+}
+
+/// One of these changes of a commit, by its number.
+fn located_in(changes: &[StoredChange], number: u64, segment: u64) -> Option<LocatedChange> {
+    let index = usize::try_from(number).ok()?;
+    let stored = changes.get(index)?.clone();
+    Some(LocatedChange {
+        stored,
+        first_object: changes[..index].iter().map(StoredChange::objects).sum(),
+        segment,
+    })
 }
 
 /// Where the object with this id is, if this change's commit is what stored it.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Archive;
 use super::ahead::{AHEAD_FROM, Ahead};
 use super::engine::Fault;
-use super::guess::guess;
+use super::guess::{Chains, guess};
 use super::plan::{Known, Order};
 use super::restore::add_first;
 use super::sources::NewSource;
@@ -295,6 +295,8 @@ pub struct Save<'a> {
     archive: &'a Archive,
     order: Order,
     paths: HashSet<String>,
+    /// How many documents are with the threads of a batch.
+    handed_over: usize,
 }
 
 impl<'a> Save<'a> {
@@ -303,6 +305,7 @@ impl<'a> Save<'a> {
             archive,
             order: Order::default(),
             paths: HashSet::new(),
+            handed_over: 0,
         }
     }
 
@@ -398,7 +401,15 @@ impl<'a> Save<'a> {
 
     /// How many documents were added, and paths ended.
     pub fn len(&self) -> usize {
-        self.order.documents.len() + self.order.ends.len()
+        self.handed_over + self.order.documents.len() + self.order.ends.len()
+    }
+
+    /// Gives the documents to threads, as those of the commit of this number.
+    fn hand_over(&mut self, ahead: &mut Ahead, number: usize) {
+        let documents = &mut self.order.documents;
+        let first = self.handed_over;
+        self.handed_over += documents.len();
+        ahead.take((number, first), documents);
     }
 
     /// Was nothing added?
@@ -420,6 +431,11 @@ impl<'a> Save<'a> {
         if self.is_empty() {
             return Ok(Vec::new());
         }
+        if self.order.documents.len() > 1 {
+            let mut batch = Batch::new(self.archive);
+            batch.push(self);
+            return Ok(batch.commit()?.into_iter().flatten().collect());
+        }
         let engine = &self.archive.engine;
         for document in &mut self.order.documents {
             guess(document, engine);
@@ -436,6 +452,8 @@ impl<'a> Save<'a> {
 pub struct Batch<'a> {
     archive: &'a Archive,
     saves: Vec<Save<'a>>,
+    /// How many documents are in them.
+    documents: usize,
     ahead: Option<Ahead>,
     known: Option<Known>,
 }
@@ -445,6 +463,7 @@ impl<'a> Batch<'a> {
         Batch {
             archive,
             saves: Vec::new(),
+            documents: 0,
             ahead: None,
             known: None,
         }
@@ -452,14 +471,27 @@ impl<'a> Batch<'a> {
 
     /// Adds a commit.
     pub fn push(&mut self, mut save: Save<'a>) {
-        let number = self.saves.len();
-        if number == AHEAD_FROM {
+        self.begin(&mut save);
+        self.saves.push(save);
+    }
+
+    /// Lets threads begin with what a commit has that is to be added, and will get more.
+    pub(crate) fn begin(&mut self, save: &mut Save<'a>) {
+        self.documents += save.order.documents.len();
+        if self.ahead.is_none() && self.documents >= AHEAD_FROM {
+            // Another process may have gone on. Failing is for the lock to meet.
+            let _ = self.archive.engine.refresh();
             self.ahead = Ahead::start(&self.archive.engine);
+            // The first ones too: each document of a path rests on the one before it.
+            if let Some(ahead) = &mut self.ahead {
+                for (number, save) in self.saves.iter_mut().enumerate() {
+                    save.hand_over(ahead, number);
+                }
+            }
         }
         if let Some(ahead) = &mut self.ahead {
-            ahead.take(number, &mut save.order.documents);
+            save.hand_over(ahead, self.saves.len());
         }
-        self.saves.push(save);
     }
 
     /// Commits only if nobody else has changed a path of it since.
@@ -482,9 +514,21 @@ impl<'a> Batch<'a> {
         if self.saves.is_empty() {
             return Ok(Vec::new());
         }
-        if let Some(ahead) = self.ahead.take() {
-            for (number, document) in ahead.finish()? {
-                self.saves[number].order.documents.push(document);
+        match self.ahead.take() {
+            Some(ahead) => {
+                for (number, document) in ahead.finish()? {
+                    self.saves[number].order.documents.push(document);
+                }
+            }
+            None => {
+                let engine = &self.archive.engine;
+                let _ = engine.refresh();
+                let mut chains = Chains::default();
+                for save in &mut self.saves {
+                    for document in &mut save.order.documents {
+                        chains.guess(document, engine);
+                    }
+                }
             }
         }
         let known = self.known.take();

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::contents::{Content, Encoded, ObjectAt};
 use super::engine::Fault;
 use super::sources::{NewSource, SourcePlan, StoredAt};
-use super::transaction::{Draft, Guess, GuessBase, NewObject, Newest, Staged, Transaction};
+use super::transaction::{Draft, GuessBase, NewObject, Newest, Over, Staged, Transaction};
 use super::version::Note;
 use crate::commit::{Fields, LayoutAt, Op, SourceForm};
 use crate::error::{Error, Result};
@@ -294,22 +296,11 @@ impl Transaction<'_> {
         base: Option<ObjectAt>,
         new_ids: &mut HashMap<ObjectId, u64>,
     ) -> Result<u64, Fault> {
-        let guess = object.guess_of(self.engine.reading());
-        let encoded = match guess {
-            Some(Guess {
-                on: GuessBase::Before(at),
-                encoded,
-                ..
-            }) if *at == base => encoded.clone(),
-            Some(Guess {
-                on: GuessBase::Staged { id, k },
-                encoded,
-                ..
-            }) if self.staged.get(id).is_some_and(|(_, there)| there == k) => {
-                let at = self.staged[id].0;
-                Arc::new(Encoded::clone(encoded).based_on(at))
-            }
-            _ => {
+        let encoded = match self.guessed(object, base) {
+            Some(encoded) => encoded,
+            None => {
+                #[cfg(test)]
+                self.engine.compressed_late.fetch_add(1, Relaxed);
                 let mut cached = |at| self.engine.lock_cache().get(at);
                 Arc::new(self.with(|objects| objects.encode(&object.bytes, base, &mut cached))?)
             }
@@ -332,5 +323,25 @@ impl Transaction<'_> {
         };
         cache.put(at, content);
         Ok(len)
+    }
+
+    /// What was compressed in front of the lock, where what it rests on is where it was to be.
+    fn guessed(&self, object: &NewObject, base: Option<ObjectAt>) -> Option<Arc<Encoded>> {
+        let guess = object.guess_of(self.engine.reading())?;
+        let staged = |id: &ObjectId, k: u64| {
+            let found = self.staged.get(id).filter(|(_, there)| *there == k);
+            found.map(|(at, _)| *at)
+        };
+        let over = match &guess.on {
+            GuessBase::Before(at) => return (*at == base).then(|| guess.encoded.clone()),
+            GuessBase::Staged { id, k, over } => staged(id, *k).map(|_| over)?,
+        };
+        match over {
+            Over::Nothing | Over::Stored => Some(guess.encoded.clone()),
+            Over::Staged { id, k } => {
+                let at = staged(id, *k)?;
+                Some(Arc::new(Encoded::clone(&guess.encoded).based_on(at)))
+            }
+        }
     }
 }

@@ -49,8 +49,20 @@ pub(crate) struct Guess {
 pub(crate) enum GuessBase {
     /// The object of the path's previous version, by its place, and what that rests on.
     Before(Option<ObjectAt>),
-    /// An object that the same batch brings, so many objects from its keyframe.
+    /// The object of the path's previous version, which the same batch brings, so many objects from its keyframe; the
+    /// new one is compressed over it, or over an anchor.
+    Staged { id: ObjectId, k: u64, over: Over },
+}
+
+/// What an object behind one of the same batch is compressed over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Over {
+    /// It stands alone.
+    Nothing,
+    /// An object of the same batch, so many objects from its keyframe.
     Staged { id: ObjectId, k: u64 },
+    /// An object that the log has.
+    Stored,
 }
 
 /// What was newest of a path before the lock was taken.

@@ -106,6 +106,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         return Ok(super::DONE);
     }
     let workspace = open(&place, args.no_init, context)?;
+    let mut batch = workspace.archive().batch();
     let mut save = workspace.archive().save();
     let mut note = args.note.note(context);
     if args.provenance {
@@ -130,7 +131,7 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
             document = document.nan(nan.into());
         }
         match save.add(&path, document) {
-            Ok(_) => {}
+            Ok(_) => batch.begin(&mut save),
             Err(error @ Error::InvalidDocument { .. }) => {
                 failed = true;
                 context.report(invalid(error, &input.name, args));
@@ -143,7 +144,11 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     if failed && !args.keep_going {
         return Ok(super::DONE);
     }
-    for change in save.commit()? {
+    if save.is_empty() {
+        return Ok(super::DONE);
+    }
+    batch.push(save);
+    for change in batch.commit()?.into_iter().flatten() {
         context.change(&change);
     }
     Ok(super::DONE)

@@ -1,7 +1,9 @@
 //! `backstory save --jsonl`: a stream of documents, each a commit of its own.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, BufReader};
+use std::sync::mpsc::{Receiver, sync_channel};
 
+use memchr::memchr;
 use serde_json::{Map, Value};
 
 use super::context::Context;
@@ -16,6 +18,14 @@ use crate::workspace::{Place, Workspace, place_for};
 
 /// The members that a line may have.
 const MEMBERS: [&str; 6] = ["path", "doc", "time", "message", "author", "meta"];
+
+/// How many bytes of standard input are read at once.
+const READ: usize = 64 << 10;
+/// Lines are handed over in parcels of so many, or of so many bytes …
+const PARCEL: usize = 256;
+const PARCEL_LEN: usize = 512 << 10;
+/// … of which so many may wait.
+const WAITING: usize = 1;
 
 /// One line, read.
 struct Line {
@@ -40,36 +50,25 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     let note = args.note.note(context);
     let size = args.batch.unwrap_or(1) as usize;
     let mut pending = Pending::default();
-    let mut stdin = std::io::stdin().lock();
-    let mut text = Vec::new();
-    let mut lines = Lines::default();
-    for number in 1u64.. {
-        text.clear();
-        match stdin.read_until(b'\n', &mut text) {
-            Ok(0) => break,
-            Ok(_) => {}
+    for (number, line) in read_ahead(note).into_iter().flatten() {
+        let added = match line {
+            Ok(line) => line.and_then(|line| add(line, args, &workspace, &mut pending)),
             Err(error) => {
                 commit(&workspace, &mut pending, context)?;
                 return Err(Failure::io(format!(
                     "could not read standard input: {error}"
                 )));
             }
-        }
-        if text.trim_ascii().is_empty() {
-            continue;
-        }
-        match add(&mut lines, &text, args, &note, &workspace, &mut pending) {
-            Ok(()) => {}
-            Err(failure) => {
-                let failure = failure.at_line(number);
-                if !args.keep_going {
-                    commit(&workspace, &mut pending, context)?;
-                    return Err(failure.hint(format!(
-                        "the same again from line {number} on, once it is corrected: the lines before it are saved"
-                    )));
-                }
-                context.report(failure);
+        };
+        if let Err(failure) = added {
+            let failure = failure.at_line(number);
+            if !args.keep_going {
+                commit(&workspace, &mut pending, context)?;
+                return Err(failure.hint(format!(
+                    "the same again from line {number} on, once it is corrected: the lines before it are saved"
+                )));
             }
+            context.report(failure);
         }
         if pending.lines >= size {
             commit(&workspace, &mut pending, context)?;
@@ -79,15 +78,52 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     Ok(super::DONE)
 }
 
+/// A line by its number, or why there are no more.
+type Numbered = (u64, io::Result<Result<Line, Failure>>);
+
+/// Reads standard input in a thread, which takes the next lines apart while those in front are put on disk. No line
+/// waits for one that has not come yet.
+fn read_ahead(note: Note) -> Receiver<Vec<Numbered>> {
+    let (sender, receiver) = sync_channel(WAITING);
+    std::thread::spawn(move || {
+        let mut stdin = BufReader::with_capacity(READ, io::stdin().lock());
+        let mut lines = Lines::default();
+        let (mut text, mut parcel) = (Vec::new(), Vec::new());
+        let mut len = 0;
+        for number in 1u64.. {
+            let full = parcel.len() >= PARCEL || len >= PARCEL_LEN;
+            if !parcel.is_empty() && (full || memchr(b'\n', stdin.buffer()).is_none()) {
+                // Nobody takes them any more once a line has failed.
+                if sender.send(std::mem::take(&mut parcel)).is_err() {
+                    break;
+                }
+                len = 0;
+            }
+            text.clear();
+            let line = match stdin.read_until(b'\n', &mut text) {
+                Ok(0) => break,
+                Ok(_) if text.trim_ascii().is_empty() => continue,
+                Ok(_) => Ok(lines.read(&text, &note)),
+                Err(error) => Err(error),
+            };
+            len += text.len();
+            let ended = line.is_err();
+            parcel.push((number, line));
+            if ended {
+                break;
+            }
+        }
+        let _ = sender.send(parcel);
+    });
+    receiver
+}
+
 fn add<'a>(
-    lines: &mut Lines,
-    text: &[u8],
+    line: Line,
     args: &Args,
-    default: &Note,
     workspace: &'a Workspace,
     pending: &mut Pending<'a>,
 ) -> Result<(), Failure> {
-    let line = lines.read(text, default)?;
     let mut document = line.document;
     if let Some(nan) = args.nan {
         document = document.nan(nan.into());
@@ -105,6 +141,7 @@ fn add<'a>(
         pending.close(workspace);
         pending.open = Some((line.note, save));
     }
+    pending.begin(workspace);
     pending.lines += 1;
     Ok(())
 }
@@ -113,7 +150,7 @@ fn add<'a>(
 /// no path comes twice; all commits here share one sync.
 #[derive(Default)]
 struct Pending<'a> {
-    /// Commits that are complete: they are compressed while more lines are read.
+    /// Commits that are complete. What there is gets compressed while more lines are read.
     batch: Option<Batch<'a>>,
     /// The one that takes more lines.
     open: Option<(Note, Save<'a>)>,
@@ -127,6 +164,15 @@ impl<'a> Pending<'a> {
                 .batch
                 .get_or_insert_with(|| workspace.archive().batch());
             batch.push(save);
+        }
+    }
+
+    /// Lets threads begin with the lines that are there.
+    fn begin(&mut self, workspace: &'a Workspace) {
+        let Pending { batch, open, .. } = self;
+        if let Some((_, save)) = open {
+            let batch = batch.get_or_insert_with(|| workspace.archive().batch());
+            batch.begin(save);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! save: files, folders, standard input, JSON lines.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 
 use crate::support::{Call, Place};
 
@@ -196,6 +198,33 @@ fn the_author_comes_from_option_or_environment() {
     assert_eq!(author(crate::support::finish(&mut command)), "dee");
     place.run(&["save", "a.json", "--meta", "novalue"]).exits(2);
     place.run(&["save", "a.json", "--time", "noon"]).exits(2);
+}
+
+#[test]
+fn no_json_line_waits_for_the_next() {
+    let place = Place::with_archive();
+    let mut child = place
+        .command(&["save", "--jsonl"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    // Blank lines, and half of the next one, may be there already.
+    for (text, rev) in [
+        ("{\"path\":\"s\",\"doc\":1}\n", "s@1"),
+        ("{\"path\":\"s\",\"doc\":2}\n\n \n", "s@2"),
+        ("{\"path\":\"s\",\"doc\":3}\n{\"path\":", "s@3"),
+        ("\"s\",\"doc\":4}\n", "s@4"),
+    ] {
+        input.write_all(text.as_bytes()).unwrap();
+        let answer = answers.next().unwrap().unwrap();
+        assert!(answer.starts_with(&format!("saved {rev} ")), "{answer}");
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+    assert!(answers.next().is_none());
 }
 
 #[test]
