@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::beside::beside;
 use super::contents::{Content, Encoded, ObjectAt};
 use super::engine::{Engine, Fault};
 use super::objects::{ObjectReader, doubt};
 use super::save::Prepared;
-use super::sources::{SourceGuess, SourcePlan};
+use super::sources::{NewSource, SourceGuess, SourcePlan};
 use super::transaction::{Guess, GuessBase, NewObject, Newest, Over, Seen};
 use crate::error::Error;
 use crate::id::ObjectId;
@@ -53,29 +54,34 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) -> Option<ObjectAt> {
             Ok((Some(guess), None))
         };
         let before = newest.as_ref().and_then(|newest| newest.change().content);
+        let base = objects.base_of_document(newest.as_ref());
         // The layout of a large source takes much memory for a moment: first that, then what stays.
-        let source = match &own {
-            None => None,
-            Some(source) => {
+        let (source, document) = beside(
+            2,
+            object.bytes.len(),
+            || {
+                let Some(source) = &own else {
+                    return Ok(None);
+                };
                 let mut plan = objects.plan_source(source, &object, nan, before);
                 let base = objects.base_of_source(&plan, newest.as_ref());
                 if let Some(object) = plan.object_mut() {
                     (object.guess, _) = guess_of(object, base)?;
                 }
-                Some(SourceGuess { reading, plan })
-            }
-        };
+                Ok::<_, Fault>(Some(SourceGuess { reading, plan }))
+            },
+            || match before {
+                Some(content) if content.object == object.id => Ok((None, base)),
+                _ => guess_of(&object, base),
+            },
+        );
+        let (source, (compressed, stored)) = (source?, document?);
         // What looks unchanged is that only where it can be given back.
         let loads = match (&newest, before) {
             (Some(newest), Some(content)) if content.object == object.id => {
                 Some(objects.loads(newest, Some(&engine.cache))?)
             }
             _ => None,
-        };
-        let base = objects.base_of_document(newest.as_ref());
-        let (compressed, stored) = match before {
-            Some(content) if content.object == object.id => (None, base),
-            _ => guess_of(&object, base)?,
         };
         let seen = Seen {
             seq: head,
@@ -142,6 +148,9 @@ impl Made {
     }
 }
 
+/// Where a chain goes on, and where that is an object to be written, how, and what it rests on.
+type Followed = (Link, Option<(Guess, Option<Link>)>);
+
 /// What the newest source of a path was written by.
 #[derive(Clone)]
 struct KnownLayout {
@@ -193,17 +202,47 @@ impl Chain {
 
     /// None where the chain cannot be followed any more.
     fn next(mut self, document: &mut Prepared, engine: &Engine) -> Option<Chain> {
-        self.guess_source(document, engine);
-        let new = document.object.clone();
+        let (nan, new) = (document.nan, document.object.clone());
+        let own = document.own_source().cloned();
+        // The caller adds, and other threads have other paths.
+        let (plan, followed) = beside(
+            4,
+            new.bytes.len(),
+            || own.as_ref().map(|own| self.plan_source(own, &new, nan)),
+            || self.follow(&new, engine),
+        );
+        match (plan, document.own_source()) {
+            (Some((plan, known)), Some(own)) => {
+                own.guess = Some(SourceGuess {
+                    reading: self.reading,
+                    plan,
+                });
+                if !known {
+                    self.layout = KnownLayout::of(document, engine);
+                }
+            }
+            _ => self.layout = None,
+        }
+        let (newest, guess) = followed?;
+        self.newest = newest;
+        if let Some((guess, rests_on)) = guess {
+            self.made
+                .insert(new.id, Made::new(&new, &guess.encoded, rests_on));
+            document.object.guess = Some(guess);
+        }
+        Some(self)
+    }
+
+    /// The chain with this object at its end.
+    fn follow(&self, new: &NewObject, engine: &Engine) -> Option<Followed> {
         if new.id == self.newest.id() {
-            return Some(self);
+            return Some((self.newest, None));
         }
         if self.made.contains_key(&new.id) {
-            self.newest = Link::Made(new.id);
-            return Some(self);
+            return Some((Link::Made(new.id), None));
         }
         let reading = self.reading;
-        let guessed = engine.ask_as_is(|catalog| {
+        let followed = engine.ask_as_is(|catalog| {
             let objects = ObjectReader::new(engine, catalog);
             if let Some(at) = objects.find(&new.id)? {
                 return Ok((Link::Stored(new.id, at), None));
@@ -217,14 +256,7 @@ impl Chain {
             };
             Ok((Link::Made(new.id), Some((guess, rests_on))))
         });
-        let (newest, guess) = guessed.ok()?;
-        self.newest = newest;
-        if let Some((guess, rests_on)) = guess {
-            self.made
-                .insert(new.id, Made::new(&new, &guess.encoded, rests_on));
-            document.object.guess = Some(guess);
-        }
-        Some(self)
+        followed.ok()
     }
 
     /// Compresses what comes behind the newest object; what that is a guess on, and what the new object rests on.
@@ -311,27 +343,17 @@ impl Chain {
         }
     }
 
-    fn guess_source(&mut self, document: &mut Prepared, engine: &Engine) {
-        let (nan, object) = (document.nan, document.object.clone());
-        let Some(own) = document.own_source() else {
-            self.layout = None;
-            return;
-        };
-        if let Some(known) = &self.layout
-            && known.layout.renders_to(&object.bytes, nan, &own.bytes)
-        {
-            own.guess = Some(SourceGuess {
-                reading: self.reading,
-                plan: known.plan.clone(),
-            });
-            return;
+    /// How a source is kept, and whether the layout of the one before it makes it.
+    fn plan_source(&self, own: &NewSource, object: &NewObject, nan: bool) -> (SourcePlan, bool) {
+        match &self.layout {
+            Some(known) if known.layout.renders_to(&object.bytes, nan, &own.bytes) => {
+                (known.plan.clone(), true)
+            }
+            known => {
+                let previous = known.as_ref().map(|known| &*known.layout);
+                (SourcePlan::new(own, object, nan, previous), false)
+            }
         }
-        let previous = self.layout.as_ref().map(|known| &*known.layout);
-        own.guess = Some(SourceGuess {
-            reading: self.reading,
-            plan: SourcePlan::new(own, &object, nan, previous),
-        });
-        self.layout = KnownLayout::of(document, engine);
     }
 }
 

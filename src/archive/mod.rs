@@ -2,6 +2,7 @@
 
 mod adopt;
 mod ahead;
+mod beside;
 mod chains;
 mod changes;
 mod commits;
