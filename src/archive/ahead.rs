@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use super::beside::all_cores;
 use super::engine::Engine;
 use super::guess::Chains;
 use super::save::Prepared;
@@ -41,8 +42,7 @@ struct Worker {
 impl Ahead {
     /// `None` where there is no thread to be had.
     pub fn start(engine: &Arc<Engine>) -> Option<Ahead> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<Worker> = (0..cores.min(MAX_WORKERS))
+        let workers: Vec<Worker> = (0..all_cores().min(MAX_WORKERS))
             .map_while(|_| Worker::start(engine.clone()))
             .collect();
         (!workers.is_empty()).then_some(Ahead { workers })
@@ -182,5 +182,18 @@ mod tests {
         }
         assert_eq!(late(&[], &apart), 0);
         assert_eq!(late(&apart[..7], &apart[7..]), 0);
+    }
+
+    #[test]
+    fn a_guess_on_another_place_of_a_chain_does_not_count() {
+        let longer = readings(1).replace('{', "{\"site\":\"a longer one\",");
+        // Both have the same document as the first behind a keyframe; a load of one decodes more bytes.
+        let mut batch = vec![("a", longer), ("a", readings(2))];
+        for number in [3, 2, 4] {
+            batch.push(("b", readings(number)));
+        }
+        assert_eq!(late(&[], &batch), 1);
+        batch[0].1 = readings(1);
+        assert_eq!(late(&[], &batch), 0);
     }
 }

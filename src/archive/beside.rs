@@ -31,7 +31,7 @@ pub(super) fn beside<A: Send, B>(
     })
 }
 
-fn all_cores() -> usize {
+pub(super) fn all_cores() -> usize {
     // Asking takes reading files.
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))

@@ -17,6 +17,15 @@ pub(crate) struct ObjectAt {
     pub ordinal: u64,
 }
 
+/// Where in a chain an object is: what a load of it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChainPlace {
+    /// Objects since the keyframe.
+    pub k: u64,
+    /// Bytes that loading it decodes.
+    pub load_len: u64,
+}
+
 /// The content of an object, and where its chain stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
@@ -48,6 +57,13 @@ impl ObjectAt {
 }
 
 impl Content {
+    pub fn place(&self) -> ChainPlace {
+        ChainPlace {
+            k: self.k,
+            load_len: self.load_len,
+        }
+    }
+
     /// May an object rest on this one?
     pub fn can_carry(&self, content: &[u8]) -> bool {
         delta::can_reach(self.bytes.len(), content.len())
@@ -56,6 +72,13 @@ impl Content {
 }
 
 impl Encoded {
+    pub fn place(&self) -> ChainPlace {
+        ChainPlace {
+            k: self.k,
+            load_len: self.load_len,
+        }
+    }
+
     pub fn alone(content: &[u8], packed: Packed) -> Encoded {
         Encoded {
             packing: Packing::Alone(packed),

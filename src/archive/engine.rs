@@ -219,40 +219,43 @@ impl Engine {
     /// The same without looking for what has come since: for what will be looked at again under the lock.
     pub fn ask_as_is<T>(&self, question: impl Fn(&Catalog<'_>) -> Result<T, Fault>) -> Result<T> {
         let mut tries = 0;
-        let fault = loop {
-            let (fault, repacked) = {
+        let (fault, reading) = loop {
+            let (fault, repacked, reading) = {
                 let view = self.view();
+                let reading = self.reading();
                 match question(&self.catalog(&view)) {
                     Ok(answer) => return Ok(answer),
                     Err(Fault::Error(error)) => return Err(error),
-                    Err(fault) => (fault, view.cursor.manifest.repacked),
+                    Err(fault) => (fault, view.cursor.manifest.repacked, reading),
                 }
             };
             tries += 1;
             if tries > MAX_REPACKED || !self.was_repacked_since(repacked) {
-                break fault;
+                break (fault, reading);
             }
             self.refresh()?;
         };
         match fault {
             Fault::Doubt(error) if self.damaged.load(Ordering::SeqCst) => Err(error),
-            fault => self.ask_again(fault, question),
+            fault => self.ask_again(fault, reading, question),
         }
     }
 
-    /// Builds the index anew and asks once more.
+    /// Builds the index anew, unless another thread has done so since that reading of the log, and asks once more.
     fn ask_again<T>(
         &self,
         fault: Fault,
+        reading: u64,
         question: impl Fn(&Catalog<'_>) -> Result<T, Fault>,
     ) -> Result<T> {
         let reason = match &fault {
             Fault::Index(error) => format!("it is damaged ({error})"),
             _ => "it did not agree with the log".to_owned(),
         };
-        self.mend_index()?;
+        let mended = self.mend_index_of(Some(reading))?;
         let view = self.view();
         match question(&self.catalog(&view)) {
+            Ok(answer) if !mended => Ok(answer),
             Ok(answer) => {
                 self.notice(format!("index rebuilt: {reason}"));
                 Ok(answer)

@@ -1,8 +1,9 @@
 //! What can be done before the writer's lock is had: a document is looked up and compressed for the newest state that
 //! is known. Under the lock a guess counts only where what it rests on is still there.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::beside::beside;
 use super::contents::{Content, Encoded, ObjectAt};
@@ -17,16 +18,20 @@ use crate::layout::Layout;
 use crate::log::delta;
 use crate::log::format::KEYFRAME_EVERY;
 
+/// In a batch the caller adds, and other threads have other paths: another one is of use from so many cores on.
+const BUSY_CORES: usize = 4;
+
 /// Compresses a document against what is newest now.
 pub(crate) fn guess(document: &mut Prepared, engine: &Engine) {
     // Another process may have gone on. Failing is for the lock to meet.
     let _ = engine.refresh();
-    let _ = guess_as_is(document, engine);
+    let _ = guess_as_is(document, engine, 2);
 }
 
 /// The same, against what was newest when the log was last looked at. Where the log has the document, the answer says
 /// where.
-fn guess_as_is(document: &mut Prepared, engine: &Engine) -> Option<ObjectAt> {
+/// From `cores` on two of them are used.
+fn guess_as_is(document: &mut Prepared, engine: &Engine, cores: usize) -> Option<ObjectAt> {
     let reading = engine.reading();
     let (path, nan, object) = (document.path.clone(), document.nan, document.object.clone());
     let own = document.own_source().cloned();
@@ -57,7 +62,7 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine) -> Option<ObjectAt> {
         let base = objects.base_of_document(newest.as_ref());
         // The layout of a large source takes much memory for a moment: first that, then what stays.
         let (source, document) = beside(
-            2,
+            cores,
             object.bytes.len(),
             || {
                 let Some(source) = &own else {
@@ -107,6 +112,8 @@ pub(crate) struct Chains(HashMap<String, Chain>);
 
 /// A path where a batch has come to.
 struct Chain {
+    /// The newest object, and where it is.
+    id: ObjectId,
     newest: Link,
     /// The objects of the path that the batch brings.
     made: HashMap<ObjectId, Made>,
@@ -115,10 +122,10 @@ struct Chain {
 }
 
 /// An object of a chain.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Link {
     /// The log has it.
-    Stored(ObjectId, ObjectAt),
+    Stored(ObjectAt),
     /// The batch brings it.
     Made(ObjectId),
 }
@@ -127,14 +134,6 @@ enum Link {
 struct Made {
     content: Content,
     rests_on: Option<Link>,
-}
-
-impl Link {
-    fn id(&self) -> ObjectId {
-        match self {
-            Link::Stored(id, _) | Link::Made(id) => *id,
-        }
-    }
 }
 
 impl Made {
@@ -152,11 +151,11 @@ impl Made {
 type Followed = (Link, Option<(Guess, Option<Link>)>);
 
 /// What the newest source of a path was written by.
-#[derive(Clone)]
 struct KnownLayout {
-    layout: Arc<Layout>,
-    /// How a source is kept that it makes too.
+    /// How that source is kept.
     plan: SourcePlan,
+    /// Read when the next source comes.
+    layout: OnceLock<Option<Arc<Layout>>>,
 }
 
 impl Chains {
@@ -166,8 +165,8 @@ impl Chains {
         let next = match self.0.remove(&document.path) {
             Some(chain) if chain.reading == engine.reading() => chain.next(document, engine),
             _ => {
-                let stored = guess_as_is(document, engine);
-                Chain::begin(document, stored, engine)
+                let stored = guess_as_is(document, engine, BUSY_CORES);
+                Chain::begin(document, stored)
             }
         };
         if let Some(next) = next {
@@ -178,21 +177,22 @@ impl Chains {
 
 impl Chain {
     /// After the first document of a path, which the log has at `stored`, or is to be written as guessed.
-    fn begin(document: &mut Prepared, stored: Option<ObjectAt>, engine: &Engine) -> Option<Chain> {
+    fn begin(document: &mut Prepared, stored: Option<ObjectAt>) -> Option<Chain> {
         let reading = document.seen.as_ref()?.reading;
-        let layout = KnownLayout::of(document, engine);
+        let layout = KnownLayout::of(document);
         let object = &document.object;
         let mut made = HashMap::new();
         let newest = match (stored, &object.guess) {
-            (Some(at), _) => Link::Stored(object.id, at),
+            (Some(at), _) => Link::Stored(at),
             (None, Some(guess)) => {
-                let rests_on = guess.encoded.base().map(|at| Link::Stored(object.id, at));
+                let rests_on = guess.encoded.base().map(Link::Stored);
                 made.insert(object.id, Made::new(object, &guess.encoded, rests_on));
                 Link::Made(object.id)
             }
             (None, None) => return None,
         };
         Some(Chain {
+            id: object.id,
             newest,
             made,
             layout,
@@ -204,11 +204,13 @@ impl Chain {
     fn next(mut self, document: &mut Prepared, engine: &Engine) -> Option<Chain> {
         let (nan, new) = (document.nan, document.object.clone());
         let own = document.own_source().cloned();
-        // The caller adds, and other threads have other paths.
         let (plan, followed) = beside(
-            4,
+            BUSY_CORES,
             new.bytes.len(),
-            || own.as_ref().map(|own| self.plan_source(own, &new, nan)),
+            || {
+                let own = own.as_ref()?;
+                Some(self.plan_source(own, &new, nan, engine))
+            },
             || self.follow(&new, engine),
         );
         match (plan, document.own_source()) {
@@ -218,13 +220,13 @@ impl Chain {
                     plan,
                 });
                 if !known {
-                    self.layout = KnownLayout::of(document, engine);
+                    self.layout = KnownLayout::of(document);
                 }
             }
             _ => self.layout = None,
         }
         let (newest, guess) = followed?;
-        self.newest = newest;
+        (self.id, self.newest) = (new.id, newest);
         if let Some((guess, rests_on)) = guess {
             self.made
                 .insert(new.id, Made::new(&new, &guess.encoded, rests_on));
@@ -235,7 +237,7 @@ impl Chain {
 
     /// The chain with this object at its end.
     fn follow(&self, new: &NewObject, engine: &Engine) -> Option<Followed> {
-        if new.id == self.newest.id() {
+        if new.id == self.id {
             return Some((self.newest, None));
         }
         if self.made.contains_key(&new.id) {
@@ -245,7 +247,7 @@ impl Chain {
         let followed = engine.ask_as_is(|catalog| {
             let objects = ObjectReader::new(engine, catalog);
             if let Some(at) = objects.find(&new.id)? {
-                return Ok((Link::Stored(new.id, at), None));
+                return Ok((Link::Stored(at), None));
             }
             let (on, encoded, rests_on) = self.encode(&new.bytes, &objects, engine)?;
             let guess = Guess {
@@ -269,9 +271,9 @@ impl Chain {
         let mut cached = |at| engine.lock_cache().get(at);
         let behind = match self.newest {
             Link::Made(id) => id,
-            Link::Stored(id, at) => {
+            Link::Stored(at) => {
                 let encoded = objects.encode(new, Some(at), &mut cached)?;
-                let rests_on = encoded.base().map(|at| Link::Stored(id, at));
+                let rests_on = encoded.base().map(Link::Stored);
                 return Ok((GuessBase::Before(Some(at)), encoded, rests_on));
             }
         };
@@ -282,30 +284,25 @@ impl Chain {
         let base = match delta::anchor_base(k, every) {
             _ if k >= KEYFRAME_EVERY => None,
             None => Some((self.newest, before.clone())),
-            Some(target) => match self.anchor(target, objects)? {
-                Some(Link::Made(id)) => {
-                    let made = self.made.get(&id).ok_or_else(end)?;
-                    Some((Link::Made(id), made.content.clone()))
-                }
-                Some(stored @ Link::Stored(_, at)) => {
-                    let (content, _) = objects.content(at, &mut cached)?;
-                    Some((stored, content))
-                }
-                None => None,
-            },
+            // Where the anchor cannot be read the new object stands alone.
+            Some(target) => self.anchor(target, objects).and_then(|anchor| {
+                let content = match anchor {
+                    Link::Made(id) => self.made.get(&id)?.content.clone(),
+                    Link::Stored(at) => objects.content(at, &mut cached).ok()?.0,
+                };
+                Some((anchor, content))
+            }),
         };
         let (mut encoded, over) = match &base {
             None => (Encoded::whole(new)?, Over::Nothing),
             Some((Link::Made(id), content)) => {
                 let over = Over::Staged {
                     id: *id,
-                    k: content.k,
+                    place: content.place(),
                 };
                 (Encoded::over(new, content, ObjectAt::NOWHERE)?, over)
             }
-            Some((Link::Stored(_, at), content)) => {
-                (Encoded::over(new, content, *at)?, Over::Stored)
-            }
+            Some((Link::Stored(at), content)) => (Encoded::over(new, content, *at)?, Over::Stored),
         };
         if encoded.k > 0 {
             encoded.k = k;
@@ -315,42 +312,45 @@ impl Chain {
             .filter(|_| encoded.base().is_some());
         let on = GuessBase::Staged {
             id: behind,
-            k: before.k,
+            place: before.place(),
             over,
         };
         Ok((on, encoded, rests_on))
     }
 
     /// The anchor numbered `target` on the way from the newest object, which the batch brings, to its keyframe.
-    fn anchor(&self, target: u64, objects: &ObjectReader<'_>) -> Result<Option<Link>, Fault> {
+    fn anchor(&self, target: u64, objects: &ObjectReader<'_>) -> Option<Link> {
         let mut at = self.newest;
         loop {
             let id = match at {
                 Link::Made(id) => id,
-                Link::Stored(id, stored) => {
-                    let anchor = objects.anchor(stored, target)?;
-                    return Ok(anchor.map(|anchor| Link::Stored(id, anchor)));
-                }
+                Link::Stored(at) => return objects.anchor(at, target).ok()?.map(Link::Stored),
             };
-            match self.made.get(&id) {
-                Some(made) if made.content.k == target => return Ok(Some(at)),
-                Some(made) if made.content.k > target => match made.rests_on {
-                    Some(next) => at = next,
-                    None => return Ok(None),
-                },
-                _ => return Ok(None),
+            let made = self.made.get(&id)?;
+            match made.content.k.cmp(&target) {
+                Ordering::Equal => return Some(at),
+                Ordering::Greater => at = made.rests_on?,
+                Ordering::Less => return None,
             }
         }
     }
 
     /// How a source is kept, and whether the layout of the one before it makes it.
-    fn plan_source(&self, own: &NewSource, object: &NewObject, nan: bool) -> (SourcePlan, bool) {
-        match &self.layout {
-            Some(known) if known.layout.renders_to(&object.bytes, nan, &own.bytes) => {
-                (known.plan.clone(), true)
+    fn plan_source(
+        &self,
+        own: &NewSource,
+        object: &NewObject,
+        nan: bool,
+        engine: &Engine,
+    ) -> (SourcePlan, bool) {
+        let known = self.layout.as_ref();
+        let known = known.and_then(|known| Some((known.layout(engine)?, known.of_the_next())));
+        match known {
+            Some((layout, plan)) if layout.renders_to(&object.bytes, nan, &own.bytes) => {
+                (plan, true)
             }
             known => {
-                let previous = known.as_ref().map(|known| &*known.layout);
+                let previous = known.map(|(layout, _)| layout);
                 (SourcePlan::new(own, object, nan, previous), false)
             }
         }
@@ -358,19 +358,31 @@ impl Chain {
 }
 
 impl KnownLayout {
-    /// What the source of a document is kept by, as guessed.
-    fn of(document: &mut Prepared, engine: &Engine) -> Option<KnownLayout> {
-        let plan = &document.own_source()?.guess.as_ref()?.plan;
-        match plan {
-            SourcePlan::Alike(at) => Some(KnownLayout {
-                layout: engine.layouts.get(*at)?,
-                plan: SourcePlan::Alike(*at),
-            }),
-            SourcePlan::Laid(object) => Some(KnownLayout {
-                layout: Arc::new(Layout::decode(&object.bytes).ok()?),
-                plan: SourcePlan::AlikeNew(object.id),
+    /// What the source of a document is kept by, as guessed; none where that is no layout.
+    fn of(document: &mut Prepared) -> Option<KnownLayout> {
+        match &document.own_source()?.guess.as_ref()?.plan {
+            plan @ (SourcePlan::Alike(_) | SourcePlan::Laid(_)) => Some(KnownLayout {
+                plan: plan.clone(),
+                layout: OnceLock::new(),
             }),
             SourcePlan::AlikeNew(_) | SourcePlan::Apart(_) => None,
+        }
+    }
+
+    fn layout(&self, engine: &Engine) -> Option<&Layout> {
+        let layout = self.layout.get_or_init(|| match &self.plan {
+            SourcePlan::Alike(at) => engine.layouts.get(*at),
+            SourcePlan::Laid(object) => Layout::decode(&object.bytes).ok().map(Arc::new),
+            SourcePlan::AlikeNew(_) | SourcePlan::Apart(_) => None,
+        });
+        layout.as_deref()
+    }
+
+    /// How a source is kept that it makes too.
+    fn of_the_next(&self) -> SourcePlan {
+        match &self.plan {
+            SourcePlan::Laid(object) => SourcePlan::AlikeNew(object.id),
+            plan => plan.clone(),
         }
     }
 }

@@ -428,6 +428,7 @@ impl<'a> Save<'a> {
     /// # Errors
     /// `Conflict` where a condition does not hold, `Busy`, `Io`, `OutcomeUnknown`.
     pub fn commit(mut self) -> Result<Vec<Saved>> {
+        debug_assert_eq!(self.handed_over, 0, "a batch has its documents");
         if self.is_empty() {
             return Ok(Vec::new());
         }
@@ -452,7 +453,7 @@ impl<'a> Save<'a> {
 pub struct Batch<'a> {
     archive: &'a Archive,
     saves: Vec<Save<'a>>,
-    /// How many documents are in them.
+    /// How many documents are in them that no thread has.
     documents: usize,
     ahead: Option<Ahead>,
     known: Option<Known>,
@@ -472,13 +473,14 @@ impl<'a> Batch<'a> {
     /// Adds a commit.
     pub fn push(&mut self, mut save: Save<'a>) {
         self.begin(&mut save);
+        self.documents += save.order.documents.len();
         self.saves.push(save);
     }
 
-    /// Lets threads begin with what a commit has that is to be added, and will get more.
+    /// Lets threads begin with what a commit has that will get more. It must be the next one to be pushed.
     pub(crate) fn begin(&mut self, save: &mut Save<'a>) {
-        self.documents += save.order.documents.len();
-        if self.ahead.is_none() && self.documents >= AHEAD_FROM {
+        let documents = self.documents + save.order.documents.len();
+        if self.ahead.is_none() && documents >= AHEAD_FROM {
             // Another process may have gone on. Failing is for the lock to meet.
             let _ = self.archive.engine.refresh();
             self.ahead = Ahead::start(&self.archive.engine);

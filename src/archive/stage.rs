@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::contents::{Content, Encoded, ObjectAt};
+use super::contents::{ChainPlace, Content, Encoded, ObjectAt};
 use super::engine::Fault;
 use super::sources::{NewSource, SourcePlan, StoredAt};
 use super::transaction::{Draft, GuessBase, NewObject, Newest, Over, Staged, Transaction};
@@ -311,7 +311,7 @@ impl Transaction<'_> {
         };
         let (_, len) = builder.object(&mut self.unwritten.bytes, &encoded.record(seq));
         new_ids.insert(object.id, at.ordinal);
-        self.staged.insert(object.id, (at, encoded.k));
+        self.staged.insert(object.id, (at, encoded.place()));
         let mut cache = self.engine.lock_cache();
         if let Some(base) = base {
             cache.remove(base);
@@ -328,18 +328,19 @@ impl Transaction<'_> {
     /// What was compressed in front of the lock, where what it rests on is where it was to be.
     fn guessed(&self, object: &NewObject, base: Option<ObjectAt>) -> Option<Arc<Encoded>> {
         let guess = object.guess_of(self.engine.reading())?;
-        let staged = |id: &ObjectId, k: u64| {
-            let found = self.staged.get(id).filter(|(_, there)| *there == k);
+        // At another place in a chain it would make loads longer than was reckoned with.
+        let staged = |id: &ObjectId, place: ChainPlace| {
+            let found = self.staged.get(id).filter(|(_, there)| *there == place);
             found.map(|(at, _)| *at)
         };
         let over = match &guess.on {
             GuessBase::Before(at) => return (*at == base).then(|| guess.encoded.clone()),
-            GuessBase::Staged { id, k, over } => staged(id, *k).map(|_| over)?,
+            GuessBase::Staged { id, place, over } => staged(id, *place).map(|_| over)?,
         };
         match over {
             Over::Nothing | Over::Stored => Some(guess.encoded.clone()),
-            Over::Staged { id, k } => {
-                let at = staged(id, *k)?;
+            Over::Staged { id, place } => {
+                let at = staged(id, *place)?;
                 Some(Arc::new(Encoded::clone(&guess.encoded).based_on(at)))
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::contents::{Encoded, ObjectAt};
+use super::contents::{ChainPlace, Encoded, ObjectAt};
 use super::engine::{Engine, Fault};
 use super::objects::{ObjectReader, Unwritten};
 use super::sources::NewSource;
@@ -49,9 +49,13 @@ pub(crate) struct Guess {
 pub(crate) enum GuessBase {
     /// The object of the path's previous version, by its place, and what that rests on.
     Before(Option<ObjectAt>),
-    /// The object of the path's previous version, which the same batch brings, so many objects from its keyframe; the
-    /// new one is compressed over it, or over an anchor.
-    Staged { id: ObjectId, k: u64, over: Over },
+    /// The object of the path's previous version, which the same batch brings, at this place in its chain; the new one
+    /// is compressed over it, or over an anchor.
+    Staged {
+        id: ObjectId,
+        place: ChainPlace,
+        over: Over,
+    },
 }
 
 /// What an object behind one of the same batch is compressed over.
@@ -59,8 +63,8 @@ pub(crate) enum GuessBase {
 pub(crate) enum Over {
     /// It stands alone.
     Nothing,
-    /// An object of the same batch, so many objects from its keyframe.
-    Staged { id: ObjectId, k: u64 },
+    /// An object of the same batch, at this place in its chain.
+    Staged { id: ObjectId, place: ChainPlace },
     /// An object that the log has.
     Stored,
 }
@@ -127,8 +131,8 @@ pub(crate) struct Transaction<'a> {
     /// What the running job has staged.
     pub(super) job: Recent,
     pub(super) unwritten: Unwritten,
-    /// The objects that were staged: where each is, and how many objects from its keyframe.
-    pub(super) staged: HashMap<ObjectId, (ObjectAt, u64)>,
+    /// The objects that were staged: where each is, and at which place in its chain.
+    pub(super) staged: HashMap<ObjectId, (ObjectAt, ChainPlace)>,
     pub(super) head: Head,
     /// Bytes in front of the group that are not known to be on disk.
     pub(super) unsynced: u64,

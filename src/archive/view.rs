@@ -59,8 +59,8 @@ impl Engine {
         self.changes.forget_from(0);
         let fresh = self.load_view(None)?;
         if newest_repaired(&fresh.cursor.manifest) != newest_repaired(&view.cursor.manifest) {
-            // What was read before `repair` came may be gone from the log.
-            self.forget_objects_from(0);
+            // What was read before `repair` came may be gone from the log, and what was compressed over it.
+            self.forget_all();
         }
         let known = head.seq == 0 || self.has_commit(&fresh, head.seq, &head.commit);
         *view = fresh;
@@ -328,14 +328,22 @@ impl Engine {
 
     /// Builds the index anew from the log.
     pub fn mend_index(&self) -> Result<()> {
+        self.mend_index_of(None).map(drop)
+    }
+
+    /// The same, unless the log is at another reading than this by now; whether it was done.
+    pub fn mend_index_of(&self, reading: Option<u64>) -> Result<bool> {
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        if reading.is_some_and(|reading| reading != self.reading()) {
+            return Ok(false);
+        }
         self.forget_all();
         let mark = {
             let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
             self.rebuild(&mut index, None)?
         };
         *view = self.view_from(mark)?;
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,7 +1,9 @@
 //! `backstory save --jsonl`: a stream of documents, each a commit of its own.
 
 use std::io::{self, BufRead, BufReader};
+use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{Builder, JoinHandle};
 
 use memchr::memchr;
 use serde_json::{Map, Value};
@@ -50,7 +52,8 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     let note = args.note.note(context);
     let size = args.batch.unwrap_or(1) as usize;
     let mut pending = Pending::default();
-    for (number, line) in read_ahead(note).into_iter().flatten() {
+    let (lines, reader) = read_ahead(note)?;
+    for (number, line) in lines.into_iter().flatten() {
         let added = match line {
             Ok(line) => line.and_then(|line| add(line, args, &workspace, &mut pending)),
             Err(error) => {
@@ -75,6 +78,10 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         }
     }
     commit(&workspace, &mut pending, context)?;
+    // Its end must not be taken for that of the input.
+    if let Err(panic) = reader.join() {
+        resume_unwind(panic);
+    }
     Ok(super::DONE)
 }
 
@@ -83,9 +90,9 @@ type Numbered = (u64, io::Result<Result<Line, Failure>>);
 
 /// Reads standard input in a thread, which takes the next lines apart while those in front are put on disk. No line
 /// waits for one that has not come yet.
-fn read_ahead(note: Note) -> Receiver<Vec<Numbered>> {
+fn read_ahead(note: Note) -> Result<(Receiver<Vec<Numbered>>, JoinHandle<()>), Failure> {
     let (sender, receiver) = sync_channel(WAITING);
-    std::thread::spawn(move || {
+    let read = move || {
         let mut stdin = BufReader::with_capacity(READ, io::stdin().lock());
         let mut lines = Lines::default();
         let (mut text, mut parcel) = (Vec::new(), Vec::new());
@@ -114,8 +121,10 @@ fn read_ahead(note: Note) -> Receiver<Vec<Numbered>> {
             }
         }
         let _ = sender.send(parcel);
-    });
-    receiver
+    };
+    let thread = Builder::new().spawn(read);
+    let thread = thread.map_err(|e| Failure::io(format!("could not start a thread: {e}")))?;
+    Ok((receiver, thread))
 }
 
 fn add<'a>(

@@ -8,7 +8,6 @@ use crate::archive::{Archive, Content, ContentCache, Encoded, Fault, ObjectAt, O
 use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId, PathKey};
 use crate::log::batch::{Batch, BatchBuilder, check_batch};
-use crate::log::delta;
 use crate::log::format::*;
 use crate::log::loss::{LossRecord, PlacedLoss};
 use crate::log::manifest::SegmentEntry;
@@ -299,12 +298,7 @@ impl Rewriter<'_> {
             Some((base, below)) => {
                 Encoded::over(&bytes, &below, base).map_err(Fault::into_error)?
             }
-            None => {
-                let packed = delta::compress(&bytes).map_err(|error| {
-                    Error::io("compress", std::io::Error::other(error.to_string()))
-                })?;
-                Encoded::alone(&bytes, packed)
-            }
+            None => Encoded::whole(&bytes).map_err(Fault::into_error)?,
         };
         self.newest.insert(chain, at);
         let content = Content {
