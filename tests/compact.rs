@@ -292,19 +292,19 @@ fn a_call_that_fails_changes_nothing() {
         Call::Sync,
         Call::Len,
     ] {
-        for after in 0..12 {
+        for after in 0.. {
             let inner = storage_of(&files);
             let storage = Tapped::around(inner.clone());
             let archive = Archive::open_on(storage.clone()).unwrap();
             storage.taps.fail(call, after);
             let done = archive.compact(&CompactOptions::default());
-            storage.taps.heal();
+            // Of the calls that are many the first ones, and of the names that files have all.
+            if storage.taps.heal() || (after >= 12 && call != Call::Identity) {
+                break;
+            }
             if let Err(error) = &done {
-                let kinds = [
-                    ErrorKind::Io,
-                    ErrorKind::OutcomeUnknown,
-                    ErrorKind::Conflict,
-                ];
+                // Nobody else is at work: what fails is not taken for another's compact.
+                let kinds = [ErrorKind::Io, ErrorKind::OutcomeUnknown];
                 assert!(kinds.contains(&error.kind()), "{call:?} {after}: {error}");
             }
             assert_eq!(answers(&archive), before, "{call:?} {after}");

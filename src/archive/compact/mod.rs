@@ -8,6 +8,7 @@ mod chains;
 mod pack;
 mod plan;
 
+use std::io;
 use std::sync::PoisonError;
 
 use super::Archive;
@@ -258,7 +259,7 @@ impl Engine {
     fn are_any_removed(&self, numbers: &[u64]) -> bool {
         let removed = |number: &u64| {
             let identity = self.storage.identity(&segment_file(*number));
-            identity.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+            identity.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         };
         numbers.iter().any(removed)
     }
@@ -290,12 +291,17 @@ impl Engine {
         self.storage.sync_dir(LOG_FOLDER).map_err(failed)?;
         let (mut manifest, _) = self.reader.manifest()?;
         for (row, entry, identity) in made {
-            let named = self.storage.identity(&segment_file(entry.number));
+            let name = segment_file(entry.number);
+            let ours = match self.storage.identity(&name) {
+                Ok(named) => named == *identity,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                Err(error) => return Err(Error::io(format!("read {name}"), error)),
+            };
             let at = manifest
                 .segments
                 .windows(row.len())
                 .position(|there| there == row.as_slice());
-            let Some(at) = at.filter(|_| named.is_ok_and(|named| named == *identity)) else {
+            let Some(at) = at.filter(|_| ours) else {
                 return Err(compacted_meanwhile());
             };
             manifest
