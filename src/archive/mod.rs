@@ -2,6 +2,7 @@
 
 mod adopt;
 mod ahead;
+mod batch;
 mod beside;
 mod chains;
 mod changes;
@@ -40,6 +41,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 pub(crate) use adopt::WholeSegment;
+pub use batch::Batch;
 pub use commits::{Commits, OldestFirst};
 pub use compact::{CompactOptions, Compacted};
 pub(crate) use contents::{Content, ContentCache, Encoded, ObjectAt};
@@ -53,7 +55,7 @@ pub use profiles::DiffProfile;
 pub(crate) use rebatch::{Incoming, IncomingObject, Rebatch, Refused};
 pub(crate) use receive::Receiver;
 pub use restore::{Restored, Rollback, Undo};
-pub use save::{Batch, Document, Save};
+pub use save::{Document, Save};
 pub(crate) use sources::LayoutCache;
 pub use version::{Change, CommitView, Head, Match, Note, Stats, Status, Tag, Version};
 pub(crate) use view::mark_of;

@@ -45,6 +45,13 @@ impl<'p> Repo<'p> {
         self.place.write(&format!("{}/{file}", self.name), content);
     }
 
+    fn commit_files(&self, files: &[(&str, &str)], message: &str) -> String {
+        for (file, content) in files {
+            self.write(file, content);
+        }
+        self.commit(message)
+    }
+
     fn commit(&self, message: &str) -> String {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
@@ -92,24 +99,29 @@ impl<'p> Repo<'p> {
 fn a_git_history_comes_with_its_renames_deletions_and_merges() {
     let place = Place::with_archive();
     let repo = Repo::new(&place, "repo");
-    repo.write("a.json", "{ \"n\": 1 }\n");
-    repo.write("b/c.json", "[1,\n2]");
-    repo.write("notes.txt", "no document");
-    let first = repo.commit("first\n\nwith more to it");
+    let first = repo.commit_files(
+        &[
+            ("a.json", "{ \"n\": 1 }\n"),
+            ("b/c.json", "[1,\n2]"),
+            ("notes.txt", "no document"),
+        ],
+        "first\n\nwith more to it",
+    );
     repo.git(&["checkout", "-q", "-b", "side"]);
-    repo.write("a.json", "{ \"n\": 2 }\n");
-    repo.write("side.json", "1");
-    repo.commit("on the side");
+    repo.commit_files(
+        &[("a.json", "{ \"n\": 2 }\n"), ("side.json", "1")],
+        "on the side",
+    );
     repo.git(&["checkout", "-q", "main"]);
     repo.git(&["mv", "b/c.json", "b/d \"ä\".json"]);
     let renamed = repo.commit("rename");
-    repo.write("broken.json", "{");
-    let broken = repo.commit("broken");
-    repo.write("broken.json", "{}");
-    repo.commit("whole");
+    let broken = repo.commit_files(&[("broken.json", "{")], "broken");
+    repo.commit_files(&[("broken.json", "{}")], "whole");
     repo.git(&["merge", "-q", "--no-ff", "--no-commit", "side"]);
-    repo.write("a.json", "{ \"n\": \"of the merge alone\" }\n");
-    repo.commit("merge");
+    repo.commit_files(
+        &[("a.json", "{ \"n\": \"of the merge alone\" }\n")],
+        "merge",
+    );
     repo.git(&["rm", "-q", "side.json"]);
     repo.commit("delete");
 
@@ -160,8 +172,7 @@ fn a_git_history_comes_with_its_renames_deletions_and_merges() {
         (&again.document()["versions"], again.err.as_str()),
         (&json!(0), "")
     );
-    repo.write("a.json", "3");
-    repo.commit("more");
+    repo.commit_files(&[("a.json", "3")], "more");
     let more = place
         .run(&["import", "git", "repo", "--under", "site", "--json"])
         .ok();
@@ -174,17 +185,12 @@ fn a_git_history_comes_with_its_renames_deletions_and_merges() {
 fn first_parents_patterns_and_a_start() {
     let place = Place::with_archive();
     let repo = Repo::new(&place, "repo");
-    repo.write("a.json", "1");
-    repo.write("conf/x.json", "1");
-    let first = repo.commit("first");
+    let first = repo.commit_files(&[("a.json", "1"), ("conf/x.json", "1")], "first");
     repo.git(&["checkout", "-q", "-b", "side"]);
-    repo.write("a.json", "2");
-    repo.commit("side 1");
-    repo.write("a.json", "3");
-    repo.commit("side 2");
+    repo.commit_files(&[("a.json", "2")], "side 1");
+    repo.commit_files(&[("a.json", "3")], "side 2");
     repo.git(&["checkout", "-q", "main"]);
-    repo.write("conf/x.json", "2");
-    repo.commit("main");
+    repo.commit_files(&[("conf/x.json", "2")], "main");
     repo.git(&["merge", "-q", "--no-ff", "-m", "merge", "side"]);
     let versions = |arguments: &[&str]| {
         let mut call = vec!["import", "git", "repo", "--json"];
@@ -211,11 +217,11 @@ fn first_parents_patterns_and_a_start() {
 fn files_of_the_repository_that_the_archive_stands_in_are_its_files() {
     let place = Place::with_archive();
     let repo = Repo::new(&place, ".");
-    repo.write(".gitignore", ".backstory\n");
-    repo.write("a.json", "{ \"n\": 1 }");
-    repo.commit("one");
-    repo.write("a.json", "{ \"n\": 2 }");
-    repo.commit("two");
+    repo.commit_files(
+        &[(".gitignore", ".backstory\n"), ("a.json", "{ \"n\": 1 }")],
+        "one",
+    );
+    repo.commit_files(&[("a.json", "{ \"n\": 2 }")], "two");
     place.run(&["import", "git", "."]).ok();
     place.run(&["status"]).ok();
     place.run(&["rollback", "a.json"]).ok();
@@ -229,12 +235,8 @@ fn files_of_the_repository_that_the_archive_stands_in_are_its_files() {
 fn after_history_was_rewritten_the_newest_state_is_that_of_git() {
     let place = Place::with_archive();
     let repo = Repo::new(&place, "repo");
-    repo.write("a.json", "1");
-    repo.write("gone.json", "1");
-    repo.commit("first");
-    repo.write("a.json", "2");
-    repo.write("only-here.json", "2");
-    repo.commit("taken back");
+    repo.commit_files(&[("a.json", "1"), ("gone.json", "1")], "first");
+    repo.commit_files(&[("a.json", "2"), ("only-here.json", "2")], "taken back");
     place.run(&["import", "git", "repo"]).ok();
     repo.git(&["reset", "-q", "--hard", "HEAD~1"]);
     repo.git(&["rm", "-q", "gone.json"]);
@@ -280,8 +282,7 @@ fn sources_that_are_none_are_told_of() {
     none(&["import", "dir", "nowhere"], "no such folder");
     let repo = Repo::new(&place, "repo");
     none(&["import", "git", "repo"], "has no commit HEAD");
-    repo.write("a.json", "1");
-    repo.commit("one");
+    repo.commit_files(&[("a.json", "1")], "one");
     none(
         &["import", "git", "repo", "--rev=--all"],
         "has no commit --all",
@@ -304,10 +305,8 @@ fn sources_that_are_none_are_told_of() {
 fn a_damaged_repository_is_an_error_and_what_came_before_is_imported() {
     let place = Place::with_archive();
     let repo = Repo::new(&place, "repo");
-    repo.write("a.json", "1");
-    repo.commit("one");
-    repo.write("a.json", "2");
-    repo.commit("two");
+    repo.commit_files(&[("a.json", "1")], "one");
+    repo.commit_files(&[("a.json", "2")], "two");
     let blob = repo.git(&["rev-parse", "HEAD:a.json"]);
     let object = place
         .path("repo/.git/objects")
