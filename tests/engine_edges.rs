@@ -175,6 +175,28 @@ fn small_and_large_documents_and_their_deltas() {
     whole(&archive);
 }
 
+/// A source of more than 32 MiB, whose tokens would take more memory than it does, and which shows only late how its
+/// writer spells small numbers: what is stored of it is a layout.
+#[test]
+fn a_large_source_costs_a_layout() {
+    let archive = Archive::in_memory().unwrap();
+    let count = 1_150_000;
+    let rows: Vec<String> = (0..count)
+        .map(|n| match n == count / 2 {
+            true => format!("{{\"n\": 0.000015, \"a\": [{n}, 1]}}"),
+            false => format!("{{\"n\": {n}.0, \"a\": [{n}, 1]}}"),
+        })
+        .collect();
+    let rows = format!(
+        "{{\"rows\": [{}], \"by_name\": {{\"x\": {{\"y\": 1}}}}}}\n",
+        rows.join(", ")
+    );
+    assert!(rows.len() > 33 << 20, "{}", rows.len());
+    save(&archive, "p", &rows);
+    assert_eq!(archive.newest("p").unwrap().unwrap().source, None);
+    assert!(source(&archive, "p", 1).unwrap() == rows.as_bytes());
+}
+
 #[test]
 fn a_long_chain_starts_again_and_every_version_loads() {
     let archive = Archive::in_memory().unwrap();

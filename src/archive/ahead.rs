@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use super::beside::all_cores;
 use super::engine::Engine;
-use super::guess::Chains;
+use super::guess::{BUSY_CORES, Chains};
 use super::save::Prepared;
 use crate::error::{Error, Result};
 
@@ -89,7 +89,7 @@ impl Worker {
     fn start(engine: Arc<Engine>) -> Option<Worker> {
         let (queue, waiting) = sync_channel::<Vec<Item>>(WAITING);
         let work = move || {
-            let mut chains = Chains::default();
+            let mut chains = Chains::new(BUSY_CORES);
             let mut done = Vec::new();
             for mut parcel in waiting {
                 for (_, document) in &mut parcel {

@@ -2,7 +2,7 @@
 
 use super::Archive;
 use super::ahead::{AHEAD_FROM, Ahead};
-use super::guess::Chains;
+use super::guess::{Chains, FREE_CORES};
 use super::plan::{Known, Order};
 use super::save::Save;
 use super::version::Change as Saved;
@@ -87,7 +87,7 @@ impl<'a> Batch<'a> {
             None => {
                 let engine = &self.archive.engine;
                 let _ = engine.refresh();
-                let mut chains = Chains::default();
+                let mut chains = Chains::new(FREE_CORES);
                 for save in &mut self.saves {
                     for document in &mut save.order.documents {
                         chains.guess(document, engine);

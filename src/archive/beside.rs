@@ -6,8 +6,10 @@ use std::sync::OnceLock;
 use std::thread::{self, Builder};
 
 /// Up to so many bytes a thread costs about what it saves. Beyond the other end what two things take at once is more
-/// than the memory that a document may take.
+/// than the memory that a document may take …
 const WORTH_A_THREAD: RangeInclusive<usize> = 48 << 10..=8 << 20;
+/// … but from here on layouts are inferred from parts, which takes little.
+const LARGE: usize = 32 << 20;
 
 /// Does both, `aside` in a thread of its own where `len` bytes are worth one and there are `cores`.
 pub(super) fn beside<A: Send, B>(
@@ -16,7 +18,8 @@ pub(super) fn beside<A: Send, B>(
     aside: impl Fn() -> A + Sync,
     here: impl FnOnce() -> B,
 ) -> (A, B) {
-    if !WORTH_A_THREAD.contains(&len) || all_cores() < cores {
+    let worth_it = WORTH_A_THREAD.contains(&len) || len >= LARGE;
+    if !worth_it || all_cores() < cores {
         return (aside(), here());
     }
     thread::scope(|scope| {

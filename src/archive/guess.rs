@@ -18,14 +18,16 @@ use crate::layout::Layout;
 use crate::log::delta;
 use crate::log::format::KEYFRAME_EVERY;
 
-/// In a batch the caller adds, and other threads have other paths: another one is of use from so many cores on.
-const BUSY_CORES: usize = 4;
+/// Two things are done at once from so many cores on …
+pub(crate) const FREE_CORES: usize = 2;
+/// … and from so many where the caller adds to a batch meanwhile and other threads have other paths.
+pub(crate) const BUSY_CORES: usize = 4;
 
 /// Compresses a document against what is newest now.
 pub(crate) fn guess(document: &mut Prepared, engine: &Engine) {
     // Another process may have gone on. Failing is for the lock to meet.
     let _ = engine.refresh();
-    let _ = guess_as_is(document, engine, 2);
+    let _ = guess_as_is(document, engine, FREE_CORES);
 }
 
 /// The same, against what was newest when the log was last looked at. Where the log has the document, the answer says
@@ -107,8 +109,11 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine, cores: usize) -> Option
 }
 
 /// What the documents of a batch will have made of each path, as far as that can be told before the lock is had.
-#[derive(Default)]
-pub(crate) struct Chains(HashMap<String, Chain>);
+pub(crate) struct Chains {
+    chains: HashMap<String, Chain>,
+    /// From how many cores on two things are done at once.
+    cores: usize,
+}
 
 /// A path where a batch has come to.
 struct Chain {
@@ -159,18 +164,26 @@ struct KnownLayout {
 }
 
 impl Chains {
+    pub fn new(cores: usize) -> Chains {
+        Chains {
+            chains: HashMap::new(),
+            cores,
+        }
+    }
+
     /// Compresses the next document of a batch: against what is newest now where it is the first one of its path, else
     /// against the one in front of it.
     pub fn guess(&mut self, document: &mut Prepared, engine: &Engine) {
-        let next = match self.0.remove(&document.path) {
-            Some(chain) if chain.reading == engine.reading() => chain.next(document, engine),
+        let cores = self.cores;
+        let next = match self.chains.remove(&document.path) {
+            Some(chain) if chain.reading == engine.reading() => chain.next(document, engine, cores),
             _ => {
-                let stored = guess_as_is(document, engine, BUSY_CORES);
+                let stored = guess_as_is(document, engine, cores);
                 Chain::begin(document, stored)
             }
         };
         if let Some(next) = next {
-            self.0.insert(document.path.clone(), next);
+            self.chains.insert(document.path.clone(), next);
         }
     }
 }
@@ -201,11 +214,11 @@ impl Chain {
     }
 
     /// None where the chain cannot be followed any more.
-    fn next(mut self, document: &mut Prepared, engine: &Engine) -> Option<Chain> {
+    fn next(mut self, document: &mut Prepared, engine: &Engine, cores: usize) -> Option<Chain> {
         let (nan, new) = (document.nan, document.object.clone());
         let own = document.own_source().cloned();
         let (plan, followed) = beside(
-            BUSY_CORES,
+            cores,
             new.bytes.len(),
             || {
                 let own = own.as_ref()?;

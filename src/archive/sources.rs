@@ -205,8 +205,7 @@ impl ObjectReader<'_> {
             _ => None,
         };
         if let Some((at, layout)) = &previous
-            && Layout::is_affordable(bytes, canonical)
-            && layout.renders_to(canonical, nan, bytes)
+            && layout.affordably_renders_to(canonical, nan, bytes)
         {
             return SourcePlan::Alike(*at);
         }

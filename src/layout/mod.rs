@@ -50,6 +50,7 @@ mod walk;
 use std::fmt;
 
 use ready::Ready;
+use render::Parting;
 use spec::Spec;
 
 /// Why a layout cannot be read, or does not fit a document.
@@ -109,8 +110,9 @@ impl Layout {
     /// Where the document does not show a property of its writer, the commonest is assumed. Time is linear in the
     /// source, but for the sorting of member names. `None` is also the answer where exceptions would take more than
     /// 256 bytes and a sixteenth of the source, or all of the layout more than 4 KiB and a quarter of it.
-    /// Of a source of 32 MiB or more only the first mebibyte is looked at, and `None` is also the answer where the
-    /// check, the source and the canonical form would take more memory than 2.9 times the source.
+    /// Of a source of 32 MiB or more a mebibyte is looked at, and another one where what that tells does not hold, a few
+    /// times over; and `None` is also the answer where the check, the source and the canonical form would take more
+    /// memory than 2.5 times the source.
     pub fn infer(source: &[u8], canonical: &[u8], nan: bool) -> Option<Layout> {
         match source.len() >= sample::LARGE {
             true => sample::infer_large(None, source, canonical, nan),
@@ -130,11 +132,6 @@ impl Layout {
             true => sample::infer_large(Some(previous), source, canonical, nan),
             false => infer::infer_from(previous, source, canonical, nan),
         }
-    }
-
-    /// Can it be found out at a bearable price what layout made `source`? Of a large one that takes memory.
-    pub(crate) fn is_affordable(source: &[u8], canonical: &[u8]) -> bool {
-        source.len() < sample::LARGE || sample::is_affordable(source, canonical)
     }
 
     /// The encoding: equal layouts have equal bytes, similar ones share long runs.
@@ -167,7 +164,24 @@ impl Layout {
 
     /// True where [`render`](Layout::render) gives `source`. Builds nothing and ends at the first difference.
     pub fn renders_to(&self, canonical: &[u8], nan: bool, source: &[u8]) -> bool {
-        render::renders_to(&self.spec, &self.ready, canonical, nan, source)
+        self.compare(canonical, nan, source, None).is_ok()
+    }
+
+    /// The same; but where `source` is large and that would take more memory than a large source may, the answer is
+    /// no.
+    pub(crate) fn affordably_renders_to(&self, canonical: &[u8], nan: bool, source: &[u8]) -> bool {
+        let most = sample::most_tokens(source, canonical);
+        self.compare(canonical, nan, source, most).is_ok()
+    }
+
+    fn compare(
+        &self,
+        canonical: &[u8],
+        nan: bool,
+        source: &[u8],
+        most: Option<usize>,
+    ) -> Result<(), Parting> {
+        render::compare(&self.spec, &self.ready, canonical, nan, source, most)
     }
 }
 

@@ -7,10 +7,14 @@ use super::collate::Collation;
 use super::ready::Ready;
 use super::shapes::{Planned, Shapes};
 use super::short::equal;
-use super::spec::Spec;
-use super::tape::{self, Token};
+use super::spec::{ARRAY, Flat, Spec};
+use super::tape::{self, Portion, Token};
 use super::walk::{Frame, Walk};
 
+/// A canonical form of this many bytes or more is on the tape in portions …
+const LONG: usize = 16 << 20;
+/// … of so many tokens (a mebibyte), where nothing is addressed by index.
+const PORTION: usize = 1 << 16;
 /// A rendering may be this many times the size of the canonical form, and [`MAX_EXTRA`] bytes larger.
 const MAX_FACTOR: usize = 64;
 const MAX_EXTRA: usize = 64 * 1024;
@@ -96,7 +100,14 @@ pub(super) fn render(
         .saturating_add(MAX_EXTRA)
         .saturating_add(former);
     let mut sink = Write { out, limit };
-    let result = lay_out(spec, ready, canonical, nan, &mut sink);
+    let result = lay_out(
+        spec,
+        ready,
+        canonical,
+        nan,
+        portion(spec, canonical),
+        &mut sink,
+    );
     result.map_err(|stop| {
         out.truncate(former);
         match stop {
@@ -107,15 +118,47 @@ pub(super) fn render(
     })
 }
 
-pub(super) fn renders_to(
+/// Where a rendering and a source part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// From this byte of the source on.
+    At(usize),
+    /// There is no rendering, or none that may be afforded.
+    None,
+}
+
+/// Compares a rendering with a source. With `most`, there are never more tokens than that in memory.
+pub(super) fn compare(
     spec: &Spec,
     ready: &Ready,
     canonical: &[u8],
     nan: bool,
     source: &[u8],
-) -> bool {
+    most: Option<usize>,
+) -> Result<(), Parting> {
+    let mut portion = portion(spec, canonical);
+    if let Some(most) = most {
+        let portion = portion.get_or_insert(Portion {
+            tokens: usize::MAX,
+            most,
+        });
+        portion.most = most;
+    }
     let mut sink = Compare { rest: source };
-    lay_out(spec, ready, canonical, nan, &mut sink).is_ok() && sink.rest.is_empty()
+    let result = lay_out(spec, ready, canonical, nan, portion, &mut sink);
+    match result {
+        Ok(()) if sink.rest.is_empty() => Ok(()),
+        Ok(()) | Err(Stop::Differs) => Err(Parting::At(source.len() - sink.rest.len())),
+        Err(Stop::NotCanonical | Stop::Mismatch | Stop::TooLarge) => Err(Parting::None),
+    }
+}
+
+/// How a canonical form is put on the tape: whole where there is nothing else said.
+fn portion(spec: &Spec, canonical: &[u8]) -> Option<Portion> {
+    (canonical.len() >= LONG && spec.exceptions.is_empty()).then_some(Portion {
+        tokens: PORTION,
+        most: usize::MAX,
+    })
 }
 
 fn lay_out<S: Sink>(
@@ -123,6 +166,7 @@ fn lay_out<S: Sink>(
     ready: &Ready,
     canonical: &[u8],
     nan: bool,
+    portion: Option<Portion>,
     sink: &mut S,
 ) -> Result<(), Stop> {
     // A thread that is ending has none, and neither has a call inside a call.
@@ -131,11 +175,20 @@ fn lay_out<S: Sink>(
         .ok()
         .flatten()
         .unwrap_or_default();
-    let result = lay_out_in(&mut scratch, spec, ready, canonical, nan, sink);
+    let result = lay_out_in(&mut scratch, spec, ready, canonical, nan, portion, sink);
     if scratch.tape.capacity() <= MAX_KEPT {
         let _ = SCRATCH.try_with(|slot| slot.set(Some(scratch)));
     }
     result
+}
+
+/// Is it an array that can be opened without knowing what it holds?
+fn can_be_left_out(spec: &Spec, canonical: &[u8]) -> bool {
+    canonical.len() > 2
+        && canonical.starts_with(b"[")
+        && canonical.ends_with(b"]")
+        && matches!(spec.flat[ARRAY], Flat::None | Flat::All)
+        && spec.exceptions.is_empty()
 }
 
 fn lay_out_in<S: Sink>(
@@ -144,11 +197,21 @@ fn lay_out_in<S: Sink>(
     ready: &Ready,
     canonical: &[u8],
     nan: bool,
+    portion: Option<Portion>,
     sink: &mut S,
 ) -> Result<(), Stop> {
     sink.put(&spec.before)?;
-    tape::canonical(canonical, nan, &mut scratch.tape, &mut scratch.open)
-        .map_err(|_| Stop::NotCanonical)?;
+    let (tape, open) = (&mut scratch.tape, &mut scratch.open);
+    let scanned = match portion {
+        None => tape::canonical(canonical, nan, tape, open),
+        Some(_) if can_be_left_out(spec, canonical) => tape::left_out(canonical, tape),
+        Some(portion) => {
+            tape.clear();
+            let span = tape::whole(canonical);
+            tape::values(canonical, span, nan, portion, tape, open).map(drop)
+        }
+    };
+    scanned.map_err(|_| Stop::NotCanonical)?;
     for e in &spec.exceptions {
         match scratch.tape.get_mut(e.token as usize) {
             Some(token) => token.marks |= 1 << e.what.kind(),
@@ -159,7 +222,10 @@ fn lay_out_in<S: Sink>(
         spec,
         ready,
         text: canonical,
-        tape: &scratch.tape,
+        tape: &mut scratch.tape,
+        open: &mut scratch.open,
+        nan,
+        portion: portion.unwrap_or(tape::WHOLE),
         sink,
         frames: &mut scratch.frames,
         plan: &mut scratch.plan,
@@ -173,4 +239,130 @@ fn lay_out_in<S: Sink>(
     walk.shapes.clear();
     walk.run()?;
     sink.put(&spec.after)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Layout;
+    use super::*;
+    use crate::canon::{self, NanMode};
+
+    /// A value as its writer spells it, members in any order.
+    fn value() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("1.0".to_owned()),
+            Just("null".to_owned()),
+            Just("NaN".to_owned()),
+            Just("\"a,]}\\\"[\"".to_owned()),
+            (0..100u32).prop_map(|n| n.to_string()),
+            Just("[]".to_owned()),
+            Just("{}".to_owned()),
+        ];
+        leaf.prop_recursive(12, 200, 12, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..12)
+                    .prop_map(|values| format!("[\n{}\n]", values.join(",\n"))),
+                prop::collection::hash_map("[a-z]{1,2}", inner, 1..12).prop_map(|members| {
+                    let members: Vec<String> = members
+                        .iter()
+                        .map(|(name, value)| format!("\"{name}\": {value}"))
+                        .collect();
+                    format!("{{{}}}", members.join(", "))
+                }),
+            ]
+        })
+    }
+
+    /// All that comes of a layout and a text, in portions or whole.
+    fn rendered(
+        layout: &Layout,
+        canonical: &[u8],
+        portion: Option<Portion>,
+    ) -> Result<Vec<u8>, Stop> {
+        let mut out = Vec::new();
+        let mut sink = Write {
+            out: &mut out,
+            limit: 1 << 24,
+        };
+        lay_out(
+            &layout.spec,
+            &layout.ready,
+            canonical,
+            true,
+            portion,
+            &mut sink,
+        )?;
+        Ok(out)
+    }
+
+    proptest! {
+        #[test]
+        fn portions_give_what_the_whole_does(source in value(), other in value(), tokens in 0..20usize) {
+            let canonical = |source: &str| {
+                let (form, outcome) = canon::canonicalize_with(source.as_bytes(), NanMode::Tag).unwrap();
+                (form, outcome.tagged)
+            };
+            let (form, tagged) = canonical(&source);
+            let Some(layout) = Layout::infer(source.as_bytes(), &form, tagged) else {
+                return Ok(());
+            };
+            let portion = Some(Portion { tokens, most: usize::MAX });
+            // Exceptions go by index, and are for whole tapes only.
+            let mut spec = layout.spec.clone();
+            spec.exceptions.clear();
+            let layout = Layout::new(spec);
+            for (form, text) in [(&form, &source), (&canonical(&other).0, &other)] {
+                let whole = rendered(&layout, form, None);
+                prop_assert_eq!(rendered(&layout, form, portion), whole.clone());
+                // What is no canonical form is refused, or makes something of no use, but nothing panics.
+                let _ = rendered(&layout, text.as_bytes(), portion);
+                let _ = rendered(&layout, &form[..form.len() / 2], portion);
+                if let Ok(whole) = whole {
+                    let parting = compare(&layout.spec, &layout.ready, form, true, &whole, Some(usize::MAX));
+                    prop_assert_eq!(parting, Ok(()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_array_takes_few_tokens_at_a_time() {
+        let compact = br#"[{"a":1},2]"#;
+        let layout = Layout::infer(compact, compact, false).unwrap();
+        let rows = vec![r#"{"a":[1,2,3],"b":{"c":4}}"#; 1000].join(",");
+        let members: Vec<String> = (0..1000).map(|n| format!("\"{n:04}\":[[1],2,3]")).collect();
+        let texts = [
+            (format!("[{rows}]"), 40),
+            (format!("[[[{rows}],[{rows}]]]"), 60),
+            // Its names stay.
+            (format!("{{{}}}", members.join(",")), 6100),
+            (format!("{{\"features\":[{rows}],\"type\":1}}"), 60),
+        ];
+        for (text, enough) in texts {
+            let within = |most| {
+                let portion = Some(Portion { tokens: 20, most });
+                let rendered = rendered(&layout, text.as_bytes(), portion);
+                rendered.map(|out| assert!(out == text.as_bytes()))
+            };
+            assert_eq!(within(enough), Ok(()), "{:.40}", text);
+            assert_eq!(within(10), Err(Stop::NotCanonical), "{:.40}", text);
+        }
+    }
+
+    #[test]
+    fn a_comparison_tells_where_it_ended() {
+        let layout = Layout::infer(b"[1, 2]", b"[1,2]", false).unwrap();
+        let parting = |source: &[u8], most| {
+            let canonical = br#"[1,2,{"a":3}]"#;
+            compare(&layout.spec, &layout.ready, canonical, false, source, most)
+        };
+        let source = br#"[1, 2, {"a": 3}]"#;
+        assert_eq!(parting(source, None), Ok(()));
+        assert_eq!(parting(source, Some(6)), Ok(()));
+        assert_eq!(parting(source, Some(2)), Err(Parting::None));
+        assert_eq!(parting(b"[1, 3", None), Err(Parting::At(4)));
+        assert_eq!(parting(b"[1, 2, {\"a\": 3}] ", None), Err(Parting::At(16)));
+    }
 }

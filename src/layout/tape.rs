@@ -3,6 +3,9 @@
 //! Values and member names are tokens, brackets and separators are not: a token's index counts values and names in
 //! document order, which is how exceptions are addressed. The text has been parsed before; what is not JSON ends in
 //! an error or in a tape of no use, never in a panic.
+//!
+//! The tape of a large document would be larger than the document. Where indexes are not needed, the inside of large
+//! containers is left out, to be put on the tape when it is its turn, a part at a time ([`values`]).
 
 use crate::canon::MAX_DEPTH;
 
@@ -43,6 +46,8 @@ pub(super) struct Token {
     pub(super) holds: u8,
     /// Bit k is set if there is an exception of kind k.
     pub(super) marks: u8,
+    /// The container's inside is not on the tape.
+    pub(super) left_out: bool,
 }
 
 impl Token {
@@ -59,6 +64,12 @@ impl Token {
 
     pub(super) fn is_container(&self) -> bool {
         matches!(self.kind, Kind::Object | Kind::Array)
+    }
+
+    /// A container that is not empty, at this index.
+    #[inline(always)]
+    pub(super) fn holds_tokens(&self, at: u32) -> bool {
+        self.is_container() && (self.next > at + 1 || self.left_out)
     }
 }
 
@@ -80,6 +91,31 @@ pub(super) struct Open {
     token: usize,
     object: bool,
     holds: u8,
+    /// The container around it is shortened when it has more tokens than this.
+    limit: usize,
+}
+
+/// How much of a large text is on the tape at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Portion {
+    /// The inside of a container with more tokens than this is left out.
+    pub(super) tokens: usize,
+    /// The tape is never longer than this.
+    pub(super) most: usize,
+}
+
+/// Insides are left out only where there are no more containers than this around them: each of these levels is read
+/// once more.
+const LEFT_OUT_DEPTH: usize = 8;
+
+/// Values of a text, parted by commas.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    /// Where the first begins, and where the last ends.
+    pub(super) at: usize,
+    pub(super) end: usize,
+    /// How many containers are around them.
+    pub(super) depth: usize,
 }
 
 /// The tokens of a canonical form; with `nan`, tags are single tokens. Former contents of `tape` are lost.
@@ -89,29 +125,75 @@ pub(super) fn canonical(
     tape: &mut Vec<Token>,
     open: &mut Vec<Open>,
 ) -> Result<(), NotJson> {
-    scan::<false>(text, nan, tape, open)
+    tape.clear();
+    scan::<false, false>(text, whole(text), nan, WHOLE, tape, open).map(drop)
 }
 
 /// The tokens of any JSON text; bare `NaN` and infinities are tags.
 pub(super) fn source(text: &[u8]) -> Result<Vec<Token>, NotJson> {
     let mut tape = Vec::new();
-    scan::<true>(text, false, &mut tape, &mut Vec::new())?;
+    scan::<true, false>(text, whole(text), false, WHOLE, &mut tape, &mut Vec::new())?;
     Ok(tape)
 }
 
-fn scan<const SPACED: bool>(
+/// Adds tokens of a canonical form to the tape: of as many values as make a portion. Gives back where the next one
+/// begins, or the end of the span.
+pub(super) fn values(
     text: &[u8],
+    span: Span,
     nan: bool,
+    portion: Portion,
     tape: &mut Vec<Token>,
     open: &mut Vec<Open>,
-) -> Result<(), NotJson> {
+) -> Result<usize, NotJson> {
+    scan::<false, true>(text, span, nan, portion, tape, open)
+}
+
+/// The token of a canonical form that is an array, its inside left out and not looked at.
+pub(super) fn left_out(text: &[u8], tape: &mut Vec<Token>) -> Result<(), NotJson> {
+    let end = u32::try_from(text.len()).map_err(|_| NotJson)?;
+    tape.clear();
+    tape.push(Token {
+        start: 0,
+        end,
+        next: 1,
+        kind: Kind::Array,
+        holds: HOLDS_OTHERS | HOLDS_CONTAINERS,
+        marks: 0,
+        left_out: true,
+    });
+    Ok(())
+}
+
+/// All at once.
+pub(super) const WHOLE: Portion = Portion {
+    tokens: usize::MAX,
+    most: usize::MAX,
+};
+
+pub(super) fn whole(text: &[u8]) -> Span {
+    Span {
+        at: 0,
+        end: text.len(),
+        depth: 0,
+    }
+}
+
+fn scan<const SPACED: bool, const PORTIONS: bool>(
+    text: &[u8],
+    span: Span,
+    nan: bool,
+    portion: Portion,
+    tape: &mut Vec<Token>,
+    open: &mut Vec<Open>,
+) -> Result<usize, NotJson> {
     // Positions and indexes are u32; no token is longer than the text, so indexes fit where positions do.
     if u32::try_from(text.len()).is_err() {
         return Err(NotJson);
     }
-    tape.clear();
+    let first = tape.len();
     open.clear();
-    let mut at = skip::<SPACED>(text, 0);
+    let mut at = skip::<SPACED>(text, span.at);
     let mut in_object = false;
     let mut holds = 0u8;
     'value: loop {
@@ -141,7 +223,7 @@ fn scan<const SPACED: bool>(
                 Kind::Tag
             }
             bracket @ (b'{' | b'[') => {
-                if open.len() >= MAX_DEPTH {
+                if open.len() + span.depth >= MAX_DEPTH {
                     return Err(NotJson);
                 }
                 let object = bracket == b'{';
@@ -149,6 +231,7 @@ fn scan<const SPACED: bool>(
                     token: tape.len(),
                     object: in_object,
                     holds: holds | HOLDS_OTHERS | HOLDS_CONTAINERS,
+                    limit: portion.tokens,
                 });
                 tape.push(Token {
                     start: start as u32,
@@ -157,6 +240,7 @@ fn scan<const SPACED: bool>(
                     kind: if object { Kind::Object } else { Kind::Array },
                     holds: 0,
                     marks: 0,
+                    left_out: false,
                 });
                 in_object = object;
                 holds = 0;
@@ -203,14 +287,31 @@ fn scan<const SPACED: bool>(
         loop {
             at = skip::<SPACED>(text, at);
             if open.is_empty() {
-                return if at == text.len() {
-                    Ok(())
-                } else {
-                    Err(NotJson)
-                };
+                if at == span.end {
+                    return Ok(at);
+                }
+                if !PORTIONS || byte(text, at) != b',' {
+                    return Err(NotJson);
+                }
+                at += 1;
+                if tape.len() - first >= portion.tokens {
+                    return Ok(at);
+                }
+                if tape.len() > portion.most {
+                    return Err(NotJson);
+                }
+                continue 'value;
             }
             match byte(text, at) {
                 b',' => {
+                    if PORTIONS {
+                        if open.len() + span.depth <= LEFT_OUT_DEPTH {
+                            shorten(tape, open, in_object);
+                        }
+                        if tape.len() > portion.most {
+                            return Err(NotJson);
+                        }
+                    }
                     at = skip::<SPACED>(text, at + 1);
                     if in_object {
                         at = name::<SPACED>(text, at, tape)?;
@@ -236,19 +337,54 @@ fn scalar(tape: &mut Vec<Token>, start: usize, end: usize, kind: Kind) {
         kind,
         holds: 0,
         marks: 0,
+        left_out: false,
     });
+}
+
+/// Leaves out what is inside of the innermost container, where that is much: of an array the elements so far, of an
+/// object the insides of its members.
+fn shorten(tape: &mut Vec<Token>, open: &mut [Open], in_object: bool) {
+    let Some(inner) = open.last_mut() else { return };
+    let container = inner.token;
+    if tape.len() - container <= inner.limit {
+        return;
+    }
+    if !in_object {
+        tape.truncate(container + 1);
+        if let Some(token) = tape.last_mut() {
+            token.left_out = true;
+        }
+        return;
+    }
+    let (mut from, mut to) = (container + 1, container + 1);
+    while let Some(&[mut name, mut value]) = tape.get(from..from + 2) {
+        value.left_out |= value.is_container() && value.next as usize > from + 2;
+        from = (value.next as usize).max(from + 2);
+        name.next = to as u32 + 1;
+        value.next = to as u32 + 2;
+        if let Some(there) = tape.get_mut(to..to + 2) {
+            there.copy_from_slice(&[name, value]);
+        }
+        to += 2;
+    }
+    tape.truncate(to);
+    // Its names stay: the next time it has to have twice as many.
+    inner.limit = inner.limit.saturating_add(2 * (to - container));
 }
 
 #[inline(always)]
 fn close(
-    tape: &mut [Token],
+    tape: &mut Vec<Token>,
     open: &mut Vec<Open>,
     in_object: &mut bool,
     holds: &mut u8,
     end: usize,
 ) {
-    let next = tape.len() as u32;
     if let Some(outer) = open.pop() {
+        if tape.get(outer.token).is_some_and(|token| token.left_out) {
+            tape.truncate(outer.token + 1);
+        }
+        let next = tape.len() as u32;
         if let Some(token) = tape.get_mut(outer.token) {
             token.end = end as u32;
             token.next = next;

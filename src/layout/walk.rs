@@ -5,7 +5,7 @@ use super::ready::{Line, Lines, Ready, Rules, exception};
 use super::render::{Sink, Stop};
 use super::shapes::{NO_SHAPE, Planned, Shapes};
 use super::spec::{ARRAY, Flat, OBJECT, Spec, What};
-use super::tape::{HOLDS_CONTAINERS, HOLDS_OTHERS, Kind, Token, tag_literal};
+use super::tape::{self, HOLDS_CONTAINERS, HOLDS_OTHERS, Kind, Portion, Span, Token, tag_literal};
 
 /// A container that is open.
 pub(super) struct Frame {
@@ -29,13 +29,21 @@ pub(super) struct Frame {
     rules: Rules,
     /// The shape of the object last met inside.
     hint: u32,
+    /// Length of the tape without this container's inside, where that was left out.
+    tape: u32,
+    /// Where in the text the elements are that are not on the tape yet.
+    text_at: u32,
+    text_end: u32,
 }
 
 pub(super) struct Walk<'a, S> {
     pub(super) spec: &'a Spec,
     pub(super) ready: &'a Ready,
     pub(super) text: &'a [u8],
-    pub(super) tape: &'a [Token],
+    pub(super) tape: &'a mut Vec<Token>,
+    pub(super) open: &'a mut Vec<tape::Open>,
+    pub(super) nan: bool,
+    pub(super) portion: Portion,
     pub(super) sink: &'a mut S,
     pub(super) frames: &'a mut Vec<Frame>,
     pub(super) plan: &'a mut Vec<Planned>,
@@ -56,7 +64,7 @@ impl<S: Sink> Walk<'_, S> {
         let mut level = 0u32;
         'value: loop {
             let token = self.token(at)?;
-            if token.is_container() && token.next > at + 1 {
+            if token.holds_tokens(at) {
                 (at, rules, level) = self.open(at, token, rules, level)?;
                 continue 'value;
             }
@@ -71,11 +79,18 @@ impl<S: Sink> Walk<'_, S> {
                     (at, rules) = self.next()?;
                     continue 'value;
                 }
+                if frame.text_at < frame.text_end {
+                    // The token of the last element is gone.
+                    at = frame.token;
+                    self.next_portion()?;
+                    continue;
+                }
                 let (closed, frame_level) = (frame.token, frame.level);
                 let lines = &self.ready.lines[if frame.object { OBJECT } else { ARRAY }]
                     [frame.flat as usize];
                 let bracket: &[u8] = if frame.object { b"}" } else { b"]" };
                 self.plan.truncate(frame.plan as usize);
+                self.tape.truncate(frame.tape as usize);
                 self.frames.pop();
                 let token = self.token(closed)?;
                 if !self.excepted(closed, token, 7)? {
@@ -209,7 +224,14 @@ impl<S: Sink> Walk<'_, S> {
             inner,
             rules,
             hint: NO_SHAPE,
+            tape: self.tape.len() as u32,
+            text_at: 0,
+            text_end: 0,
         };
+        let (mut at, mut token) = (at, token);
+        if token.left_out {
+            (at, token) = self.fetch(at, token, &mut frame)?;
+        }
         if object {
             self.plan(at, token, &mut frame)?;
         }
@@ -219,7 +241,7 @@ impl<S: Sink> Walk<'_, S> {
                 .ok_or(Stop::NotCanonical)?
                 .name
         } else {
-            at + 1
+            frame.at
         };
         self.frames.push(frame);
         let first_token = self.token(first)?;
@@ -231,6 +253,65 @@ impl<S: Sink> Walk<'_, S> {
         }
         let (value, rules) = self.step()?;
         Ok((value, rules, inner))
+    }
+
+    /// Puts the inside of a container on the tape that was left out: of an array the first portion. Gives back the
+    /// container's token, as far as its members go by that.
+    #[cold]
+    fn fetch(&mut self, at: u32, token: Token, frame: &mut Frame) -> Result<(u32, Token), Stop> {
+        let span = Span {
+            at: token.start as usize,
+            end: token.end as usize,
+            depth: self.frames.len(),
+        };
+        if frame.object {
+            self.put_on_tape(span)?;
+            let there = self.token(frame.tape)?;
+            if there.end != token.end || there.left_out {
+                return Err(Stop::NotCanonical);
+            }
+            (frame.at, frame.end) = (frame.tape + 1, there.next);
+            return Ok((frame.tape, there));
+        }
+        let elements = Span {
+            at: span.at + 1,
+            end: span.end.saturating_sub(1),
+            depth: span.depth + 1,
+        };
+        let next = self.put_on_tape(elements)?;
+        (frame.text_at, frame.text_end) = (next as u32, elements.end as u32);
+        (frame.at, frame.end) = (frame.tape, self.tape.len() as u32);
+        Ok((at, token))
+    }
+
+    /// Puts the next portion of the innermost container's elements on the tape, in the place of the last one.
+    #[cold]
+    fn next_portion(&mut self) -> Result<(), Stop> {
+        let depth = self.frames.len();
+        let frame = self.frames.last().ok_or(Stop::NotCanonical)?;
+        self.tape.truncate(frame.tape as usize);
+        let span = Span {
+            at: frame.text_at as usize,
+            end: frame.text_end as usize,
+            depth,
+        };
+        let next = self.put_on_tape(span)?;
+        let end = self.tape.len() as u32;
+        let frame = self.frames.last_mut().ok_or(Stop::NotCanonical)?;
+        (frame.at, frame.end, frame.text_at) = (frame.tape, end, next as u32);
+        Ok(())
+    }
+
+    fn put_on_tape(&mut self, span: Span) -> Result<usize, Stop> {
+        tape::values(
+            self.text,
+            span,
+            self.nan,
+            self.portion,
+            self.tape,
+            self.open,
+        )
+        .map_err(|_| Stop::NotCanonical)
     }
 
     /// Goes on to the next value of the innermost container, with its comma.
