@@ -175,6 +175,52 @@ fn small_and_large_documents_and_their_deltas() {
     whole(&archive);
 }
 
+#[test]
+fn versions_compared_in_a_row_say_what_each_says_alone() {
+    let archive = Archive::in_memory().unwrap();
+    for version in 1..40u64 {
+        save(&archive, "p", &text(version / 7, version));
+        save(&archive, "q", &text(9, version));
+        match version {
+            10 => drop(archive.delete(&["p"]).commit().unwrap()),
+            20 => drop(archive.rename("p", "r").commit().unwrap()),
+            30 => {
+                let mut rollback = archive.rollback();
+                rollback.path("p", Some(Spec::Number(3))).unwrap();
+                rollback.commit().unwrap();
+            }
+            _ => {}
+        }
+    }
+    let query = |path: Option<&str>| HistoryQuery {
+        path: path.map(str::to_owned),
+        follow: true,
+        ..HistoryQuery::default()
+    };
+    for path in [None, Some("p"), Some("q")] {
+        let versions: Vec<_> = archive
+            .history(query(path))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert!(versions.len() > 38);
+        for page in [1, 3, 16, versions.len()] {
+            for page in versions.chunks(page) {
+                let each = archive.changes_of_each(page);
+                assert_eq!(each.len(), page.len());
+                for (version, changes) in page.iter().zip(each) {
+                    assert_eq!(
+                        changes.unwrap().changes,
+                        archive.changes_of(version).unwrap().changes,
+                        "{}",
+                        version.rev()
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// A source of more than 32 MiB, whose tokens would take more memory than it does, and which shows only late how its
 /// writer spells small numbers: what is stored of it is a layout.
 #[test]

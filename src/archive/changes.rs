@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::pointer::Pointer;
 use crate::revision::Spec;
 
+/// So many bytes of documents in a row are in memory at once.
+const MAX_ROW_LEN: usize = 16 << 20;
+
 impl Version {
     /// Does the message, or a value of the metadata, contain this text? Upper and lower case are the same.
     pub fn mentions(&self, text: &str) -> bool {
@@ -46,8 +49,76 @@ impl Archive {
         self.changes_at(version, &Pointer::root())
     }
 
-    /// The same for the value at `place` and what is inside it. A place is a name or a number in each document: what
-    /// moves to another element is another value there.
+    /// What each of these versions changed, as [`Archive::changes_of`] says; one that fails does not keep the others.
+    /// Versions of a path that follow each other, newest first as [`Archive::history`] gives them, are read once: some
+    /// dozen at a time take less than half the time.
+    pub fn changes_of_each(&self, versions: &[Version]) -> Vec<Result<Diff>> {
+        let mut answers = Vec::with_capacity(versions.len());
+        let rows = versions.chunk_by(|newer, older| {
+            newer.path == older.path
+                && newer.op != Op::Rename
+                && newer.version == older.version.saturating_add(1)
+        });
+        for row in rows {
+            match self.changes_in_row(row) {
+                Ok(Some(diffs)) => answers.extend(diffs.into_iter().map(Ok)),
+                // One by one it is told which of them fails.
+                Ok(None) | Err(_) => {
+                    answers.extend(row.iter().map(|version| self.changes_of(version)));
+                }
+            }
+        }
+        answers
+    }
+
+    /// Reads the documents of these versions, so that they are at hand when they are asked for newest first. What
+    /// fails will fail again.
+    pub(crate) fn read_ahead<'v>(&self, versions: impl DoubleEndedIterator<Item = &'v Version>) {
+        let mut len = 0;
+        for version in versions.rev().filter(|version| !version.is_deleted()) {
+            if let Ok(document) = self.load_document(version) {
+                len += document.canonical().len();
+            }
+            if len > MAX_ROW_LEN {
+                break;
+            }
+        }
+    }
+
+    /// What each of these versions changed, of which each but the last has the one behind it in front. `None` where
+    /// that would take too much memory, or one of them is a deletion or the first of its path.
+    fn changes_in_row(&self, row: &[Version]) -> Result<Option<Vec<Diff>>> {
+        let [.., oldest] = row else { return Ok(None) };
+        let Some(before) = self.before(oldest)? else {
+            return Ok(None);
+        };
+        let mut documents = Vec::with_capacity(row.len() + 1);
+        let mut len = 0;
+        // Oldest first, for each document rests on the one in front of it.
+        for version in std::iter::once(&before).chain(row.iter().rev()) {
+            if version.is_deleted() {
+                return Ok(None);
+            }
+            let document = self.load_document(version)?;
+            len += document.canonical().len();
+            documents.push(document);
+            if len > MAX_ROW_LEN && documents.len() <= row.len() {
+                return Ok(None);
+            }
+        }
+        let texts: Vec<&[u8]> = documents
+            .iter()
+            .map(|document| document.canonical())
+            .collect();
+        let mut diffs = diff::diff_row(&texts).map_err(|error| {
+            Error::invalid(format!("{} cannot be compared: {error}", oldest.path))
+        })?;
+        diffs.reverse();
+        Ok(Some(diffs))
+    }
+
+    /// What a version changed of the value at `place` and what is inside it. A place is a name or a number in each
+    /// document: what moves to another element is another value there.
     ///
     /// # Errors
     /// As [`Archive::changes_of`].

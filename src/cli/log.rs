@@ -1,5 +1,7 @@
 //! `backstory log`
 
+use std::collections::VecDeque;
+
 use clap::ValueHint;
 
 use super::arguments::{moment, moment_until, pointer};
@@ -17,6 +19,9 @@ use crate::error::Result as Answer;
 use crate::id::ObjectId;
 use crate::pointer::Pointer;
 use crate::time::format_utc;
+
+/// Versions that are compared are read so many at a time.
+const PAGE: usize = 16;
 
 /// Show the history of a path, or of everything, newest first
 ///
@@ -99,19 +104,21 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
     };
     let archive = workspace.archive();
     let mut left = args.limit.unwrap_or(usize::MAX);
-    for version in archive.history(query)? {
+    let mut history = archive.history(query)?.filter(|version| {
+        let mentions = |version: &Version| args.grep.as_ref().is_none_or(|t| version.mentions(t));
+        version.as_ref().map_or(true, mentions)
+    });
+    let mut page = VecDeque::new();
+    loop {
         if left == 0 || context.out.ended() {
             break;
         }
-        let version = version?;
-        if args
-            .grep
-            .as_ref()
-            .is_some_and(|text| !version.mentions(text))
-        {
-            continue;
+        if page.is_empty() {
+            page = args.page(archive, &mut history, left);
         }
-        let told = match args.told(archive, &version) {
+        let Some(found) = page.pop_front() else { break };
+        let (version, told) = found?;
+        let told = match told {
             Ok(Some(told)) => told,
             Ok(None) => continue,
             Err(error) => {
@@ -151,21 +158,69 @@ impl Args {
         self.pointer.is_some() || self.grep.is_some()
     }
 
-    /// What the version changed; `None` where it is not to be shown.
-    fn told(&self, archive: &Archive, version: &Version) -> Answer<Option<Told>> {
-        let mut told = Told::default();
-        if let Some(place) = &self.pointer {
-            told.value = archive.value_change(version, place)?;
-            if told.value.is_none() {
-                return Ok(None);
+    /// The next versions and what they changed: those that are compared are read faster together.
+    fn page(
+        &self,
+        archive: &Archive,
+        history: &mut impl Iterator<Item = Answer<Version>>,
+        left: usize,
+    ) -> VecDeque<Answer<(Version, Answer<Option<Told>>)>> {
+        let compared = self.stat || self.patch || self.pointer.is_some();
+        let most = if compared { left.min(PAGE) } else { 1 };
+        let mut versions = Vec::new();
+        let mut failed = None;
+        for version in history.take(most) {
+            match version {
+                Ok(version) => versions.push(version),
+                Err(error) => {
+                    failed = Some(Err(error));
+                    break;
+                }
             }
         }
-        if self.stat || self.patch {
-            let root = Pointer::root();
-            let place = self.pointer.as_ref().unwrap_or(&root);
-            told.changes = Some(archive.changes_at(version, place)?);
+        let mut told: Vec<Answer<Option<Told>>> = Vec::with_capacity(versions.len());
+        match &self.pointer {
+            Some(place) => {
+                archive.read_ahead(versions.iter());
+                told.extend(
+                    versions
+                        .iter()
+                        .map(|version| self.told_at(archive, version, place)),
+                );
+            }
+            None if compared => {
+                let each = archive.changes_of_each(&versions).into_iter();
+                told.extend(each.map(|changes| {
+                    Ok(Some(Told {
+                        value: None,
+                        changes: Some(changes?),
+                    }))
+                }));
+            }
+            None => told.extend(versions.iter().map(|_| Ok(Some(Told::default())))),
         }
-        Ok(Some(told))
+        let found = versions.into_iter().zip(told).map(Ok);
+        found.chain(failed).collect()
+    }
+
+    /// How the version changed a value; `None` where it did not.
+    fn told_at(
+        &self,
+        archive: &Archive,
+        version: &Version,
+        place: &Pointer,
+    ) -> Answer<Option<Told>> {
+        let Some(value) = archive.value_change(version, place)? else {
+            return Ok(None);
+        };
+        let changes = match self.stat || self.patch {
+            true => Some(archive.changes_at(version, place)?),
+            false => None,
+        };
+        Ok(Some(Told {
+            value: Some(value),
+            changes,
+        }))
     }
 }
 

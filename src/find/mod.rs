@@ -40,9 +40,14 @@ pub struct Matches<'a> {
     which: Which,
     paths: VecDeque<Version>,
     versions: VecDeque<Version>,
+    /// How many of them were read ahead.
+    at_hand: usize,
     /// What the last document gave: a version in another layout need not be searched again.
     last: Option<(ObjectId, Vec<Node>)>,
 }
+
+/// Versions that are searched newest first are read so many at a time.
+const PAGE: usize = 16;
 
 /// The versions that a query selects something in, of the paths that are wanted, in the order of the paths.
 ///
@@ -64,6 +69,7 @@ pub fn find<'a>(
         which,
         paths,
         versions: VecDeque::new(),
+        at_hand: 0,
         last: None,
     })
 }
@@ -86,6 +92,7 @@ impl Matches<'_> {
                 versions.make_contiguous().reverse();
             }
             self.versions = versions;
+            self.at_hand = 0;
         }))
     }
 
@@ -114,6 +121,12 @@ impl Iterator for Matches<'_> {
                     Err(error) => return Some(Err(error)),
                 }
             };
+            if self.which == Which::All && self.at_hand == 0 {
+                let next = std::iter::once(&version).chain(self.versions.iter().take(PAGE - 1));
+                self.archive.read_ahead(next);
+                self.at_hand = PAGE;
+            }
+            self.at_hand = self.at_hand.saturating_sub(1);
             let Some(id) = version.id else { continue };
             match self.select(&version, id) {
                 Ok(nodes) if nodes.is_empty() => {}
