@@ -17,7 +17,7 @@ const MAX_BLOCKS: usize = 2 * KEYFRAME_EVERY as usize;
 const CACHE_LEN: usize = 32 << 20;
 /// Of blocks that nothing rests on the last few are kept, up to this length: more than one of their objects may be
 /// asked for.
-const MAX_KEPT_GROUP: usize = 64 << 10;
+const MAX_KEPT_GROUP: usize = 80 << 10;
 /// How many these are.
 const MAX_GROUPS: usize = 16;
 /// A thread keeps so many buffers …
