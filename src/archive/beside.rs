@@ -11,7 +11,7 @@ const WORTH_A_THREAD: RangeInclusive<usize> = 48 << 10..=8 << 20;
 /// … but from here on layouts are inferred from parts, which takes little.
 const LARGE: usize = 32 << 20;
 
-/// Does both, `aside` in a thread of its own where `len` bytes are worth one and there are `cores`.
+/// Does both, `aside` in a thread of its own where a source of `len` bytes is worth one and there are `cores`.
 pub(super) fn beside<A: Send, B>(
     cores: usize,
     len: usize,

@@ -65,7 +65,7 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine, cores: usize) -> Option
         // The layout of a large source takes much memory for a moment: first that, then what stays.
         let (source, document) = beside(
             cores,
-            object.bytes.len(),
+            own.as_ref().map_or(0, |source| source.bytes.len()),
             || {
                 let Some(source) = &own else {
                     return Ok(None);
@@ -219,7 +219,7 @@ impl Chain {
         let own = document.own_source().cloned();
         let (plan, followed) = beside(
             cores,
-            new.bytes.len(),
+            own.as_ref().map_or(0, |source| source.bytes.len()),
             || {
                 let own = own.as_ref()?;
                 Some(self.plan_source(own, &new, nan, engine))

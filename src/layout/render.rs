@@ -176,7 +176,8 @@ fn lay_out<S: Sink>(
         .flatten()
         .unwrap_or_default();
     let result = lay_out_in(&mut scratch, spec, ready, canonical, nan, portion, sink);
-    if scratch.tape.capacity() <= MAX_KEPT {
+    let longest = scratch.tape.capacity().max(scratch.plan.capacity());
+    if longest <= MAX_KEPT && scratch.shapes.is_small() {
         let _ = SCRATCH.try_with(|slot| slot.set(Some(scratch)));
     }
     result
@@ -208,7 +209,8 @@ fn lay_out_in<S: Sink>(
         Some(portion) => {
             tape.clear();
             let span = tape::whole(canonical);
-            tape::values(canonical, span, nan, portion, tape, open).map(drop)
+            let end = tape::values(canonical, span, nan, portion, tape, open);
+            end.and_then(|end| tape::check_root(canonical, end, tape))
         }
     };
     scanned.map_err(|_| Stop::NotCanonical)?;
@@ -349,6 +351,42 @@ mod tests {
             assert_eq!(within(enough), Ok(()), "{:.40}", text);
             assert_eq!(within(10), Err(Stop::NotCanonical), "{:.40}", text);
         }
+    }
+
+    #[test]
+    fn what_is_more_or_less_than_one_value_is_refused() {
+        let layout = Layout::infer(b"{}", b"{}", false).unwrap();
+        for text in [
+            "null,1,1",
+            "{},",
+            "5,1",
+            "1,1,150,72{8]",
+            "[1,]",
+            "[1,2",
+            "[[1],]",
+            "",
+        ] {
+            for tokens in [0, 1, 5] {
+                let portion = Some(Portion { tokens, most: 100 });
+                let result = rendered(&layout, text.as_bytes(), portion);
+                assert_eq!(result, Err(Stop::NotCanonical), "{text} {tokens}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_sets_of_names_are_not_all_remembered() {
+        let layout = Layout::infer(br#"{"b":1,"a":2}"#, br#"{"a":2,"b":1}"#, false).unwrap();
+        let rows: Vec<String> = (0..200_000).map(|n| format!("{{\"k{n}\":1}}")).collect();
+        let text = format!("[{}]", rows.join(","));
+        let portion = Some(Portion {
+            tokens: 1000,
+            most: 10_000,
+        });
+        let out = rendered(&layout, text.as_bytes(), portion).unwrap();
+        assert!(out == text.as_bytes());
+        let scratch = SCRATCH.take().unwrap();
+        assert!((1..100_000).contains(&scratch.shapes.shapes.len()));
     }
 
     #[test]

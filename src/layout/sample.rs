@@ -25,37 +25,42 @@ pub(super) fn infer_large(
     canonical: &[u8],
     nan: bool,
 ) -> Option<Layout> {
+    let mut parts = MAX_PARTS;
+    let mut within =
+        |outer: &Outer| infer_within(outer, previous, (source, canonical, nan), &mut parts);
     let quick = Outer::of(source, quick_tail);
-    let found = quick
-        .as_ref()
-        .and_then(|outer| infer_within(outer, previous, source, canonical, nan));
+    let found = quick.as_ref().and_then(&mut within);
     found.or_else(|| {
         let outer = Outer::of(source, tail)?;
         let other = quick.is_none_or(|quick| quick.tail != outer.tail);
-        other.then(|| infer_within(&outer, previous, source, canonical, nan))?
+        other.then(|| within(&outer))?
     })
 }
 
+/// The same, given which container has most of the source in it, and how many parts may still be looked at.
 fn infer_within(
     outer: &Outer,
     previous: Option<&Layout>,
-    source: &[u8],
-    canonical: &[u8],
-    nan: bool,
+    (source, canonical, nan): (&[u8], &[u8], bool),
+    parts: &mut usize,
 ) -> Option<Layout> {
     let most = most_tokens(source, canonical);
+    let mut another = || {
+        *parts = parts.checked_sub(1)?;
+        Some(())
+    };
+    another()?;
     let mut layout = infer_part(previous, &outer.part(source, 0)?, nan)?;
     let mut known = 0;
-    for _ in 1..MAX_PARTS {
+    loop {
         match layout.compare(canonical, nan, source, most) {
             Ok(()) => return Some(layout),
             Err(Parting::At(at)) if at > known => known = at,
             Err(_) => return None,
         }
+        another()?;
         layout = infer_part(Some(&layout), &outer.part(source, known)?, nan)?;
     }
-    let compared = layout.compare(canonical, nan, source, most);
-    compared.is_ok().then_some(layout)
 }
 
 fn infer_part(previous: Option<&Layout>, part: &[u8], nan: bool) -> Option<Layout> {
@@ -119,12 +124,14 @@ impl Outer {
         })
     }
 
-    /// About a mebibyte of the source around `at`: whole values or members of the container, and what is around it.
+    /// About a mebibyte of the source from `at` on: whole values or members of the container, and what is around it.
     fn part(&self, source: &[u8], at: usize) -> Option<Vec<u8>> {
         let mut walk = Brackets {
             at: self.first,
             ..Brackets::default()
         };
+        let (head, tail) = (source.get(..self.first)?, source.get(self.tail..)?);
+        let most = SAMPLE.saturating_sub(head.len());
         // The value that `at` is in, or the one in front of that, begins here, and as much ends there.
         let (mut from, mut to) = (self.first, None);
         while let Some((comma, byte)) = walk.next(source, self.tail) {
@@ -133,20 +140,17 @@ impl Outer {
             }
             if comma < at.min(self.tail) {
                 from = behind_space(source, comma + 1);
-            } else if comma - from < SAMPLE || to.is_none() {
+            } else if comma - from < most || to.is_none() {
                 to = Some(comma);
             } else {
                 break;
             }
         }
         let to = to.unwrap_or(self.tail);
-        let (head, tail) = (source.get(..self.first)?, source.get(self.tail..)?);
-        let inside = source.get(from..to)?;
-        // What stands around is no part of its own.
-        if head.len().max(tail.len()).max(inside.len()) > 4 * SAMPLE {
-            return None;
-        }
-        Some([head, inside, tail].concat())
+        let part = [head, source.get(from..to)?, tail];
+        // Each byte of it takes many times its memory.
+        (part.iter().map(|piece| piece.len()).sum::<usize>() <= SAMPLE / 2 * 3)
+            .then(|| part.concat())
     }
 }
 

@@ -11,6 +11,9 @@ pub(super) const NO_SHAPE: u32 = u32::MAX;
 /// Slots looked at for a set of names before it is arranged anew; only made-up hashes come that far.
 const MAX_PROBES: usize = 16;
 
+/// Names of sets that are remembered; when there are more, all are forgotten.
+const MAX_NAMES: usize = 1 << 16;
+
 /// Slots for sets of names that a document starts with.
 const FEW_SLOTS: usize = 64;
 
@@ -60,6 +63,11 @@ impl Shapes {
         self.slots.fill(0);
     }
 
+    /// Is what is remembered, or is room for, little?
+    pub(super) fn is_small(&self) -> bool {
+        self.names.capacity().max(self.order.capacity()) <= 2 * MAX_NAMES
+    }
+
     /// Index of the shape of the object with these members, whose names are in canonical order.
     #[inline(always)]
     pub(super) fn find(
@@ -103,6 +111,9 @@ impl Shapes {
         tape: &[Token],
         members: &[u32],
     ) -> u32 {
+        if self.names.len() > MAX_NAMES {
+            self.clear();
+        }
         if (self.shapes.len() + 1) * 2 > self.slots.len() {
             self.grow();
         }

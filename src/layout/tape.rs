@@ -165,6 +165,17 @@ pub(super) fn left_out(text: &[u8], tape: &mut Vec<Token>) -> Result<(), NotJson
     Ok(())
 }
 
+/// Is what was put on the tape up to `end` one value, and all of the text?
+pub(super) fn check_root(text: &[u8], end: usize, tape: &[Token]) -> Result<(), NotJson> {
+    let one = tape
+        .first()
+        .is_some_and(|root| root.next as usize == tape.len());
+    match one && end == text.len() {
+        true => Ok(()),
+        false => Err(NotJson),
+    }
+}
+
 /// All at once.
 pub(super) const WHOLE: Portion = Portion {
     tokens: usize::MAX,
@@ -294,6 +305,9 @@ fn scan<const SPACED: bool, const PORTIONS: bool>(
                     return Err(NotJson);
                 }
                 at += 1;
+                if at >= span.end {
+                    return Err(NotJson);
+                }
                 if tape.len() - first >= portion.tokens {
                     return Ok(at);
                 }

@@ -1,7 +1,6 @@
 //! Objects as frames: stored as they are, compressed alone, or compressed with an earlier object as the prefix.
 
 use std::cell::RefCell;
-use std::thread;
 
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter};
 
@@ -23,10 +22,6 @@ const PACKED_WINDOW: usize = 8 << 20;
 /// more than a tenth.
 const HUGE_LEVEL: i32 = 1;
 const HUGE: usize = 32 << 20;
-/// So many threads share such a content at most, in pieces of this many bytes: each thread takes a few times as much
-/// memory.
-const MAX_WORKERS: usize = 4;
-const PIECE: u32 = 1 << 20;
 /// Prefix and content up to this many bytes are short.
 const SHORT: usize = 64 << 10;
 /// Up to this many bytes of prefix and content together, the windows that zstd picks by itself reach the prefix.
@@ -132,29 +127,8 @@ fn frame(content: &[u8], prefix: Option<&[u8]>) -> Result<Vec<u8>, FrameError> {
     };
     match reach <= PLAIN_WINDOW {
         true => short_frame(content, prefix, level),
-        // Where there are no more threads to be had it is done without.
-        false if level == HUGE_LEVEL => {
-            shared_frame(content, level).or_else(|_| wide_frame(content, None, level))
-        }
         false => wide_frame(content, prefix, level),
     }
-}
-
-/// A frame that several threads make.
-fn shared_frame(content: &[u8], level: i32) -> Result<Vec<u8>, FrameError> {
-    let mut out = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
-    let mut context = CCtx::create();
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let parameters = [
-        CParameter::CompressionLevel(level),
-        CParameter::NbWorkers(cores.min(MAX_WORKERS) as u32),
-        CParameter::JobSize(PIECE),
-    ];
-    for parameter in parameters {
-        context.set_parameter(parameter).map_err(zstd_error)?;
-    }
-    context.compress2(&mut out, content).map_err(zstd_error)?;
-    without_magic(out)
 }
 
 /// A frame whose window reaches the prefix by itself.
