@@ -71,9 +71,10 @@ impl Archive {
         answers
     }
 
-    /// Reads the documents of these versions, so that they are at hand when they are asked for newest first. What
-    /// fails will fail again.
-    pub(crate) fn read_ahead<'v>(&self, versions: impl DoubleEndedIterator<Item = &'v Version>) {
+    /// Reads the documents of these versions, which are newest first, so that they are at hand when they are loaded in
+    /// that order: each rests on the one in front of it, and is decoded once. Reads 16 MiB at most, and does not say
+    /// what fails, for it will fail again.
+    pub fn read_ahead<'v>(&self, versions: impl DoubleEndedIterator<Item = &'v Version>) {
         let mut len = 0;
         for version in versions.rev().filter(|version| !version.is_deleted()) {
             if let Ok(document) = self.load_document(version) {
