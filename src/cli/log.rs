@@ -1,6 +1,7 @@
 //! `backstory log`
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use clap::ValueHint;
 
@@ -20,8 +21,10 @@ use crate::id::ObjectId;
 use crate::pointer::Pointer;
 use crate::time::format_utc;
 
-/// Versions that are compared are read so many at a time.
+/// Versions that are compared are read up to so many at a time …
 const PAGE: usize = 16;
+/// … unless that takes longer than this: then the first is shown before the next is read.
+const LONG: Duration = Duration::from_millis(500);
 
 /// Show the history of a path, or of everything, newest first
 ///
@@ -109,12 +112,18 @@ pub(super) fn run(args: &Args, context: &mut Context) -> Result<u8, Failure> {
         version.as_ref().map_or(true, mentions)
     });
     let mut page = VecDeque::new();
+    let mut at_once = 1;
     loop {
         if left == 0 || context.out.ended() {
             break;
         }
         if page.is_empty() {
-            page = args.page(archive, &mut history, left);
+            let begun = Instant::now();
+            page = args.page(archive, &mut history, left.min(at_once));
+            at_once = match begun.elapsed() < LONG {
+                true => PAGE.min(at_once * 2),
+                false => 1,
+            };
         }
         let Some(found) = page.pop_front() else { break };
         let (version, told) = found?;
@@ -163,10 +172,10 @@ impl Args {
         &self,
         archive: &Archive,
         history: &mut impl Iterator<Item = Answer<Version>>,
-        left: usize,
+        most: usize,
     ) -> VecDeque<Answer<(Version, Answer<Option<Told>>)>> {
         let compared = self.stat || self.patch || self.pointer.is_some();
-        let most = if compared { left.min(PAGE) } else { 1 };
+        let most = if compared { most } else { 1 };
         let mut versions = Vec::new();
         let mut failed = None;
         for version in history.take(most) {
