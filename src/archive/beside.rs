@@ -5,11 +5,11 @@ use std::panic::resume_unwind;
 use std::sync::OnceLock;
 use std::thread::{self, Builder};
 
+use crate::layout::LARGE_SOURCE;
+
 /// Up to so many bytes a thread costs about what it saves. Beyond the other end what two things take at once is more
-/// than the memory that a document may take …
+/// than the memory that a document may take, until layouts are inferred from parts.
 const WORTH_A_THREAD: RangeInclusive<usize> = 48 << 10..=8 << 20;
-/// … but from here on layouts are inferred from parts, which takes little.
-const LARGE: usize = 32 << 20;
 
 /// Does both, `aside` in a thread of its own where a source of `len` bytes is worth one and there are `cores`.
 pub(super) fn beside<A: Send, B>(
@@ -18,7 +18,7 @@ pub(super) fn beside<A: Send, B>(
     aside: impl Fn() -> A + Sync,
     here: impl FnOnce() -> B,
 ) -> (A, B) {
-    let worth_it = WORTH_A_THREAD.contains(&len) || len >= LARGE;
+    let worth_it = WORTH_A_THREAD.contains(&len) || len >= LARGE_SOURCE;
     if !worth_it || all_cores() < cores {
         return (aside(), here());
     }

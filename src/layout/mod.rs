@@ -51,6 +51,7 @@ use std::fmt;
 
 use ready::Ready;
 use render::Parting;
+pub(crate) use sample::LARGE as LARGE_SOURCE;
 use spec::Spec;
 
 /// Why a layout cannot be read, or does not fit a document.

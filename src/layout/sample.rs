@@ -9,7 +9,7 @@ use super::{Layout, infer};
 use crate::canon::{self, NanMode};
 
 /// Sources from this many bytes on are inferred from parts.
-pub(super) const LARGE: usize = 32 << 20;
+pub(crate) const LARGE: usize = 32 << 20;
 /// How much of the source a part has.
 const SAMPLE: usize = 1 << 20;
 /// How many parts are looked at.
