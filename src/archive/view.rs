@@ -46,6 +46,10 @@ impl Engine {
         })?;
         match progress {
             Progress::Reached => Ok(()),
+            // Segments that were packed while they were read are gone without the history being another.
+            Progress::Diverged if self.was_repacked_since(view.cursor.manifest.repacked) => {
+                self.take_new_list(view)
+            }
             Progress::Diverged => self.start_over(view),
             Progress::Repacked => self.take_new_list(view),
         }
@@ -66,6 +70,10 @@ impl Engine {
         *view = fresh;
         match known || head.place.is_none_or(|place| place.record_len == 0) {
             true => Ok(()),
+            false if self.was_repacked_since(view.cursor.manifest.repacked) => {
+                view.cursor.head = head;
+                self.take_new_list(view)
+            }
             false => self.start_over(view),
         }
     }
