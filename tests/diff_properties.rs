@@ -353,7 +353,24 @@ proptest! {
         let options = TextOptions { value_limit, max_changes: Some(5), ..TextOptions::default() };
         let mut text = String::new();
         write_text(&diff, &options, &mut text);
-        prop_assert_eq!(text.lines().count(), diff.changes.len().min(5) + 1 + usize::from(diff.changes.len() > 5));
+        // The places inside a long string stand indented below its change.
+        let lines = text.lines().filter(|line| !line.starts_with("    ")).count();
+        prop_assert_eq!(lines, diff.changes.len().min(5) + 1 + usize::from(diff.changes.len() > 5));
+        prop_assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
+    }
+
+    #[test]
+    fn a_changed_text_is_one_change_and_the_places_below_it(
+        old in prop::collection::vec(prop::sample::select(vec!["one", "two", " ", "\n", "\u{1f300}", "\u{1b}"]), 0..30),
+        new in prop::collection::vec(prop::sample::select(vec!["one", "two", " ", "\n", "\u{1f300}", "\u{1b}"]), 0..30),
+        value_limit in 0..40_usize,
+    ) {
+        let [old, new] = [old, new].map(|words| Doc::Text(words.concat()).canonical());
+        let options = TextOptions { value_limit, ..TextOptions::default() };
+        let mut text = String::new();
+        write_text(&diff(old.as_bytes(), new.as_bytes()).unwrap(), &options, &mut text);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("    ")).collect();
+        prop_assert_eq!(lines.len(), 1 + usize::from(old != new));
         prop_assert!(text.chars().all(|c| c == '\n' || !c.is_control()));
     }
 

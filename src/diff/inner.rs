@@ -8,6 +8,8 @@ use super::sequence::{between, matches};
 const MAX_LEN: usize = 4 << 20;
 /// Most places that are shown.
 const MAX_HUNKS: usize = 20;
+/// Of two texts without lines, the part of the longer one that stayed must be at least one in this many.
+const LEAST_KEPT: usize = 4;
 
 /// The places in which two strings differ.
 pub(super) struct Inner<'s> {
@@ -29,7 +31,7 @@ pub(super) struct Part<'s> {
     pub new: &'s str,
 }
 
-/// `None` where one place says it all and there are no lines, or the strings are too long.
+/// `None` where one place says it all and there are no lines, where the strings have little in common, or are too long.
 pub(super) fn inner<'s>(old: &'s str, new: &'s str) -> Option<Inner<'s>> {
     if old.len() > MAX_LEN || new.len() > MAX_LEN {
         return None;
@@ -45,8 +47,9 @@ pub(super) fn inner<'s>(old: &'s str, new: &'s str) -> Option<Inner<'s>> {
     let mut hunks = between(&kept, old_parts.len(), new_parts.len());
     if !by_lines {
         join(&mut hunks, &new_parts);
-        // Nothing in common but blanks: two texts, not one that changed.
-        if hunks.len() < 2 {
+        // Little in common, or nothing but blanks: two texts, not one that changed.
+        let stayed: usize = kept.iter().map(|&(_, at)| new_parts[at].len()).sum();
+        if hunks.len() < 2 || stayed < old.len().max(new.len()) / LEAST_KEPT {
             return None;
         }
     }
@@ -166,6 +169,12 @@ mod tests {
             .collect();
         assert_eq!(parts, [(2, "two\n", "2\n"), (4, "", "four")]);
         assert!(inner("one word", "one sword").is_none());
+    }
+
+    #[test]
+    fn texts_that_share_little_are_two_texts() {
+        assert!(inner("b", "aa  \u{d66} A \u{1f300}b:0AA ").is_none());
+        assert!(inner("b, and more", "a b, and more c").is_some());
     }
 
     #[test]
