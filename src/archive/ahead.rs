@@ -175,6 +175,13 @@ mod tests {
         assert_eq!(late(&one(&many[..37]), &one(&again)), 0);
         // Less than threads are begun for.
         assert_eq!(late(&one(&[1, 2]), &one(&[3, 4, 3, 1, 5])), 0);
+        // First versions that rest on those of other paths.
+        let paths: Vec<String> = (0..60).map(|n| format!("runs/{n}")).collect();
+        let firsts = |numbers: std::ops::Range<usize>| -> Vec<(&str, String)> {
+            numbers.map(|n| (&*paths[n], readings(n))).collect()
+        };
+        assert_eq!(late(&[], &firsts(0..60)), 0);
+        assert_eq!(late(&firsts(0..3), &firsts(3..60)), 0);
         // What stands alone breaks no chain.
         let mut apart = one(&many[..40]);
         for number in [3, 4, 20] {
@@ -188,9 +195,9 @@ mod tests {
     fn a_guess_on_another_place_of_a_chain_does_not_count() {
         let longer = readings(1).replace('{', "{\"site\":\"a longer one\",");
         // Both have the same document as the first behind a keyframe; a load of one decodes more bytes.
-        let mut batch = vec![("a", longer), ("a", readings(2))];
+        let mut batch = vec![("a/1", longer), ("a/1", readings(2))];
         for number in [3, 2, 4] {
-            batch.push(("b", readings(number)));
+            batch.push(("b/2", readings(number)));
         }
         assert_eq!(late(&[], &batch), 1);
         batch[0].1 = readings(1);

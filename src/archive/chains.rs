@@ -227,6 +227,19 @@ impl ObjectReader<'_> {
         delta::record_content_len(&record).map_err(|error| self.corrupt(place, &error.to_string()))
     }
 
+    /// What an object rests on, and its number in its chain.
+    pub fn base_of(&self, at: ObjectAt) -> Result<(Option<ObjectAt>, u64), Fault> {
+        let place = self.place(at)?;
+        if self.reader.is_packed(place.segment) {
+            return Ok((None, 0));
+        }
+        let (place, body) = self.body_at(place)?;
+        let record = ObjectRecord::decode(&body).map_err(|error| self.corrupt(place, error.0))?;
+        let base = record.rests_on();
+        let base = base.map(|to| self.earlier(at, to, place)).transpose()?;
+        Ok((base, record.k()))
+    }
+
     /// The anchor numbered `target` on the way from `at` to its keyframe.
     pub fn anchor(&self, at: ObjectAt, target: u64) -> Result<Option<ObjectAt>, Fault> {
         let mut at = at;

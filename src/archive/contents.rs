@@ -20,7 +20,7 @@ pub(crate) struct ObjectAt {
 /// Where in a chain an object is: what a load of it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChainPlace {
-    /// Objects since the keyframe.
+    /// Objects since the first of the chain.
     pub k: u64,
     /// Bytes that loading it decodes.
     pub load_len: u64,
@@ -30,7 +30,7 @@ pub(crate) struct ChainPlace {
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     pub bytes: Arc<Vec<u8>>,
-    /// Objects since the keyframe.
+    /// Objects since the first of the chain.
     pub k: u64,
     /// Bytes that loading it decodes.
     pub load_len: u64,
@@ -62,6 +62,11 @@ impl Content {
             k: self.k,
             load_len: self.load_len,
         }
+    }
+
+    /// Is it made of its own record alone?
+    pub fn stands_alone(&self) -> bool {
+        self.k == 0 && self.load_len == self.bytes.len() as u64
     }
 
     /// May an object rest on this one?
@@ -101,6 +106,14 @@ impl Encoded {
         match &self.packing {
             Packing::Delta { base, .. } => Some(*base),
             Packing::Alone(_) => None,
+        }
+    }
+
+    /// How many bytes it takes in its record.
+    pub fn packed_len(&self) -> usize {
+        match &self.packing {
+            Packing::Alone(packed) => packed.len(),
+            Packing::Delta { frame, .. } => frame.len(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can be done before the writer's lock is had: a document is looked up and compressed for the newest state that
 //! is known. Under the lock a guess counts only where what it rests on is still there.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -8,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::beside::beside;
 use super::contents::{Content, Encoded, ObjectAt};
 use super::engine::{Engine, Fault};
+use super::kin::{Kindred, Rest};
 use super::objects::{ObjectReader, doubt};
 use super::save::Prepared;
 use super::sources::{NewSource, SourceGuess, SourcePlan};
@@ -27,16 +29,21 @@ pub(crate) const BUSY_CORES: usize = 4;
 pub(crate) fn guess(document: &mut Prepared, engine: &Engine) {
     // Another process may have gone on. Failing is for the lock to meet.
     let _ = engine.refresh();
-    let _ = guess_as_is(document, engine, FREE_CORES);
+    let _ = guess_as_is(document, engine, FREE_CORES, &mut Kindred::default());
 }
 
 /// The same, against what was newest when the log was last looked at. Where the log has the document, the answer says
-/// where.
-/// From `cores` on two of them are used.
-fn guess_as_is(document: &mut Prepared, engine: &Engine, cores: usize) -> Option<ObjectAt> {
+/// where. From `cores` on two of them are used; `kindred` is what the first version of a path may rest on.
+fn guess_as_is(
+    document: &mut Prepared,
+    engine: &Engine,
+    cores: usize,
+    kindred: &mut Kindred,
+) -> Option<ObjectAt> {
     let reading = engine.reading();
     let (path, nan, object) = (document.path.clone(), document.nan, document.object.clone());
     let own = document.own_source().cloned();
+    let kindred = RefCell::new(kindred);
     let guessed = engine.ask_as_is(|catalog| {
         let objects = ObjectReader::new(engine, catalog);
         let head = catalog.newest_seq();
@@ -47,19 +54,37 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine, cores: usize) -> Option
                 row,
             }),
         };
-        let guess_of = |new: &NewObject, base: Option<ObjectAt>| -> Result<_, Fault> {
+        let kin = match newest {
+            None => {
+                let mut cached = |at| engine.lock_cache().get(at);
+                let len = object.bytes.len();
+                kindred.borrow_mut().find(&path, len, &objects, &mut cached)
+            }
+            Some(_) => None,
+        };
+        let guess_of = |new: &NewObject, base, rest: Option<&Rest>| -> Result<_, Fault> {
             if let Some(at) = objects.find(&new.id)? {
                 return Ok((None, Some(at)));
             }
             let mut cached = |at| engine.lock_cache().get(at);
+            let (on, encoded) = match rest {
+                Some(rest) => (GuessBase::Kin(rest.over()), rest.encode(&new.bytes)?),
+                None => (
+                    GuessBase::Before(base),
+                    objects.encode(&new.bytes, base, &mut cached)?,
+                ),
+            };
             let guess = Guess {
-                on: GuessBase::Before(base),
+                on,
                 reading,
                 absent: head,
-                encoded: Arc::new(objects.encode(&new.bytes, base, &mut cached)?),
+                encoded: Arc::new(encoded),
             };
             Ok((Some(guess), None))
         };
+        let rests = kin.as_ref().map_or((None, None), |kin| {
+            (kin.document.as_ref(), kin.layout_object.as_ref())
+        });
         let before = newest.as_ref().and_then(|newest| newest.change().content);
         let base = objects.base_of_document(newest.as_ref());
         // The layout of a large source takes much memory for a moment: first that, then what stays.
@@ -70,16 +95,21 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine, cores: usize) -> Option
                 let Some(source) = &own else {
                     return Ok(None);
                 };
-                let mut plan = objects.plan_source(source, &object, nan, before);
+                let like = kin.as_ref().and_then(|kin| kin.layout.as_deref());
+                let mut plan = match like {
+                    Some(layout) => SourcePlan::like(source, &object, nan, layout),
+                    None => objects.plan_source(source, &object, nan, before),
+                };
                 let base = objects.base_of_source(&plan, newest.as_ref());
+                let laid = matches!(plan, SourcePlan::Laid(_));
                 if let Some(object) = plan.object_mut() {
-                    (object.guess, _) = guess_of(object, base)?;
+                    (object.guess, _) = guess_of(object, base, rests.1.filter(|_| laid))?;
                 }
                 Ok::<_, Fault>(Some(SourceGuess { reading, plan }))
             },
             || match before {
                 Some(content) if content.object == object.id => Ok((None, base)),
-                _ => guess_of(&object, base),
+                _ => guess_of(&object, base, rests.0),
             },
         );
         let (source, (compressed, stored)) = (source?, document?);
@@ -96,14 +126,18 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine, cores: usize) -> Option
             newest,
             loads,
         };
-        Ok((seen, compressed, stored, source))
+        Ok((seen, compressed, stored, source, kin))
     });
     // A guess that fails is made again under the lock, where the error counts.
-    let (seen, compressed, stored, source) = guessed.ok()?;
+    let (seen, compressed, stored, source, kin) = guessed.ok()?;
+    let first = seen.newest.is_none();
     document.seen = Some(seen);
     document.object.guess = compressed;
     if let Some(own) = document.own_source() {
         own.guess = source;
+    }
+    if first {
+        kindred.borrow_mut().note(document, kin.as_ref());
     }
     stored
 }
@@ -111,6 +145,7 @@ fn guess_as_is(document: &mut Prepared, engine: &Engine, cores: usize) -> Option
 /// What the documents of a batch will have made of each path, as far as that can be told before the lock is had.
 pub(crate) struct Chains {
     chains: HashMap<String, Chain>,
+    kindred: Kindred,
     /// From how many cores on two things are done at once.
     cores: usize,
 }
@@ -127,8 +162,8 @@ struct Chain {
 }
 
 /// An object of a chain.
-#[derive(Clone, Copy)]
-enum Link {
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Link {
     /// The log has it.
     Stored(ObjectAt),
     /// The batch brings it.
@@ -136,13 +171,13 @@ enum Link {
 }
 
 /// An object that a batch brings, and what it rests on.
-struct Made {
-    content: Content,
+pub(super) struct Made {
+    pub content: Content,
     rests_on: Option<Link>,
 }
 
 impl Made {
-    fn new(object: &NewObject, encoded: &Encoded, rests_on: Option<Link>) -> Made {
+    pub fn new(object: &NewObject, encoded: &Encoded, rests_on: Option<Link>) -> Made {
         let content = Content {
             bytes: object.bytes.clone(),
             k: encoded.k,
@@ -167,6 +202,7 @@ impl Chains {
     pub fn new(cores: usize) -> Chains {
         Chains {
             chains: HashMap::new(),
+            kindred: Kindred::default(),
             cores,
         }
     }
@@ -178,7 +214,7 @@ impl Chains {
         let next = match self.chains.remove(&document.path) {
             Some(chain) if chain.reading == engine.reading() => chain.next(document, engine, cores),
             _ => {
-                let stored = guess_as_is(document, engine, cores);
+                let stored = guess_as_is(document, engine, cores, &mut self.kindred);
                 Chain::begin(document, stored)
             }
         };
@@ -198,7 +234,9 @@ impl Chain {
         let newest = match (stored, &object.guess) {
             (Some(at), _) => Link::Stored(at),
             (None, Some(guess)) => {
-                let rests_on = guess.encoded.base().map(Link::Stored);
+                // The first of a chain may rest on another path's: nobody goes there for an anchor.
+                let base = guess.encoded.base().filter(|_| guess.encoded.k > 0);
+                let rests_on = base.map(Link::Stored);
                 made.insert(object.id, Made::new(object, &guess.encoded, rests_on));
                 Link::Made(object.id)
             }
@@ -409,12 +447,22 @@ impl Encoded {
 
     /// Compresses an object over the content of another, or alone where that is hardly larger.
     pub fn over(content: &[u8], base: &Content, at: ObjectAt) -> Result<Encoded, Fault> {
+        // Only a delta that is not small must be compared with what the object takes alone.
+        Encoded::over_at_most(content, base, at, content.len() / 4)
+    }
+
+    /// The same, where a delta of at most `small` bytes is known to be smaller than what the object takes alone.
+    pub fn over_at_most(
+        content: &[u8],
+        base: &Content,
+        at: ObjectAt,
+        small: usize,
+    ) -> Result<Encoded, Fault> {
         if !base.can_carry(content) {
             return Encoded::whole(content);
         }
         let frame = delta::compress_delta(content, &base.bytes).map_err(not_compressed)?;
-        // Only a delta that is not small must be compared with what the object takes alone.
-        if frame.len() > content.len() / 4 {
+        if frame.len() > small {
             let whole = delta::compress(content).map_err(not_compressed)?;
             if frame.len() + frame.len() / 8 >= whole.len() {
                 return Ok(Encoded::alone(content, whole));

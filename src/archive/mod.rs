@@ -15,6 +15,7 @@ mod engine;
 mod group;
 mod guess;
 mod history;
+mod kin;
 mod load;
 mod lookups;
 mod objects;

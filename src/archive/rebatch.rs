@@ -210,7 +210,10 @@ impl Rebatch<'_> {
         let load_len = below.saturating_add(bytes.len() as u64);
         // Chains here need not be those of where it comes from, where one of the two was packed: they would grow
         // beyond what a load may take.
-        let fits = base.is_none_or(|base| record.k() > base.k && load_len <= MAX_LOAD_LEN);
+        let fits = base.is_none_or(|base| {
+            let in_order = record.k() > base.k || (record.k() == 0 && base.stands_alone());
+            in_order && load_len <= MAX_LOAD_LEN
+        });
         let encoded = match fits {
             true => None,
             false => Some(self.encode(what, &bytes)?),

@@ -157,6 +157,19 @@ impl SourcePlan {
 }
 
 impl SourcePlan {
+    /// The first source of a path, by this layout where that makes it.
+    pub fn like(
+        source: &NewSource,
+        document: &NewObject,
+        nan: bool,
+        layout: &Layout,
+    ) -> SourcePlan {
+        if layout.affordably_renders_to(&document.bytes, nan, &source.bytes) {
+            return SourcePlan::Laid(NewObject::of(layout.encode()));
+        }
+        SourcePlan::new(source, document, nan, None)
+    }
+
     /// By a new layout, which is much like `previous`, where there is one, else as an object of its own.
     pub fn new(
         source: &NewSource,
@@ -171,11 +184,7 @@ impl SourcePlan {
         };
         match layout.map(|layout| layout.encode()) {
             Some(encoding) if encoding.len() as u64 <= MAX_LAYOUT_LEN => {
-                SourcePlan::Laid(NewObject {
-                    id: ObjectId::of(&encoding),
-                    bytes: encoding.into(),
-                    guess: None,
-                })
+                SourcePlan::Laid(NewObject::of(encoding))
             }
             _ => SourcePlan::Apart(NewObject {
                 id: source.id,

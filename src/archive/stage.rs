@@ -335,6 +335,7 @@ impl Transaction<'_> {
         };
         let over = match &guess.on {
             GuessBase::Before(at) => return (*at == base).then(|| guess.encoded.clone()),
+            GuessBase::Kin(over) => base.is_none().then_some(over)?,
             GuessBase::Staged { id, place, over } => staged(id, *place).map(|_| over)?,
         };
         match over {

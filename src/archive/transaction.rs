@@ -26,6 +26,14 @@ pub(crate) struct NewObject {
 }
 
 impl NewObject {
+    pub fn of(bytes: Vec<u8>) -> NewObject {
+        NewObject {
+            id: ObjectId::of(&bytes),
+            bytes: bytes.into(),
+            guess: None,
+        }
+    }
+
     /// What was compressed in front, if that was of this reading of the log.
     pub fn guess_of(&self, reading: u64) -> Option<&Guess> {
         self.guess.as_ref().filter(|guess| guess.reading == reading)
@@ -49,6 +57,8 @@ pub(crate) struct Guess {
 pub(crate) enum GuessBase {
     /// The object of the path's previous version, by its place, and what that rests on.
     Before(Option<ObjectAt>),
+    /// The path has no version yet; the object rests on that of another path.
+    Kin(Over),
     /// The object of the path's previous version, which the same batch brings, at this place in its chain; the new one
     /// is compressed over it, or over an anchor.
     Staged {
@@ -58,7 +68,7 @@ pub(crate) enum GuessBase {
     },
 }
 
-/// What an object behind one of the same batch is compressed over.
+/// What an object behind one of the same batch, or the first one of a path, is compressed over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Over {
     /// It stands alone.
