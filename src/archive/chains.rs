@@ -315,6 +315,10 @@ impl ObjectReader<'_> {
             return Some((at, before, k));
         };
         let anchor = self.anchor(at, target).ok()??;
+        if target == 0 && self.base_of(anchor).ok()?.0.is_some() {
+            // A path that has come so far stands on its own.
+            return None;
+        }
         let (content, _) = self.content(anchor, cached).ok()?;
         Some((anchor, content, k))
     }

@@ -335,13 +335,19 @@ impl Chain {
         let base = match delta::anchor_base(k, every) {
             _ if k >= KEYFRAME_EVERY => None,
             None => Some((self.newest, before.clone())),
-            // Where the anchor cannot be read the new object stands alone.
+            // Where the anchor cannot be read, or rests on another path's, the new object stands alone.
             Some(target) => self.anchor(target, objects).and_then(|anchor| {
                 let content = match anchor {
                     Link::Made(id) => self.made.get(&id)?.content.clone(),
                     Link::Stored(at) => objects.content(at, &mut cached).ok()?.0,
                 };
-                Some((anchor, content))
+                // A path that has come so far stands on its own.
+                let kin = target == 0
+                    && match anchor {
+                        Link::Made(_) => !content.stands_alone(),
+                        Link::Stored(at) => objects.base_of(at).ok()?.0.is_some(),
+                    };
+                (!kin).then_some((anchor, content))
             }),
         };
         let (mut encoded, over) = match &base {
