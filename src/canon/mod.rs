@@ -29,6 +29,7 @@ mod string;
 
 pub use error::{CanonError, CanonErrorKind};
 pub use render::{Form, render, renders_to};
+pub(crate) use scan::digits_end;
 
 /// Deepest nesting accepted: a document may hold this many arrays and objects inside one another, its root included.
 ///

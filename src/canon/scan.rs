@@ -53,7 +53,7 @@ pub(super) fn plain_text_end(input: &[u8], mut at: usize) -> usize {
 
 /// The first position from `at` on that holds no ASCII digit; the input's length if there is none.
 #[inline(always)]
-pub(super) fn digits_end(input: &[u8], mut at: usize) -> usize {
+pub(crate) fn digits_end(input: &[u8], mut at: usize) -> usize {
     while let Some(x) = word(input, at) {
         let value = x ^ (ONES * b'0' as u64);
         let found = (value.wrapping_add(ONES * (0x80 - 10)) | value) & HIGH;

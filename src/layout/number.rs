@@ -1,5 +1,7 @@
 //! The spelling of numbers: from the canonical token to that of another writer.
 
+use crate::canon::digits_end;
+
 use super::spec::{Floats, MAX_DECIMALS};
 
 /// A decimal point and as many zeros as a number can be padded with.
@@ -24,15 +26,13 @@ pub(super) fn spell(token: &[u8], decimals: u8, floats: &Floats, buffer: &mut Ve
         return Spelled::Verbatim;
     }
     let unsigned = token.strip_prefix(b"-").unwrap_or(token);
-    let mut point = unsigned.len();
-    for (index, b) in unsigned.iter().enumerate() {
-        match b {
-            b'.' => point = index,
-            b'e' => return rewrite(token, decimals, floats, buffer),
-            _ => {}
-        }
-    }
+    let point = digits_end(unsigned, 0);
     let integer = point == unsigned.len();
+    let point_only =
+        unsigned.get(point) == Some(&b'.') && digits_end(unsigned, point + 1) == unsigned.len();
+    if !integer && !point_only {
+        return rewrite(token, decimals, floats, buffer);
+    }
     if integer && decimals == 0 {
         return Spelled::Verbatim;
     }

@@ -7,7 +7,7 @@
 //! The tape of a large document would be larger than the document. Where indexes are not needed, the inside of large
 //! containers is left out, to be put on the tape when it is its turn, a part at a time ([`values`]).
 
-use crate::canon::MAX_DEPTH;
+use crate::canon::{MAX_DEPTH, digits_end};
 
 /// The objects that stand for literals RFC 8259 does not have.
 const TAGS: [(&[u8], &[u8]); 3] = [
@@ -70,6 +70,18 @@ impl Token {
     #[inline(always)]
     pub(super) fn holds_tokens(&self, at: u32) -> bool {
         self.is_container() && (self.next > at + 1 || self.left_out)
+    }
+}
+
+/// Where the number ends whose first character was in front of `at`.
+#[inline(always)]
+fn number_end(text: &[u8], mut at: usize) -> usize {
+    loop {
+        at = digits_end(text, at);
+        if !matches!(byte(text, at), b'.' | b'e' | b'E' | b'+' | b'-') {
+            return at;
+        }
+        at += 1;
     }
 }
 
@@ -215,13 +227,7 @@ fn scan<const SPACED: bool, const PORTIONS: bool>(
                 Kind::String
             }
             b'-' | b'0'..=b'9' => {
-                at += 1;
-                while matches!(
-                    byte(text, at),
-                    b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'
-                ) {
-                    at += 1;
-                }
+                at = number_end(text, at + 1);
                 if byte(text, at) == b'I' {
                     at = literal(text, start, b"-Infinity")?;
                     Kind::Tag
