@@ -223,6 +223,55 @@ fn what_rests_on_a_lost_object_is_repaired_and_saved_again() {
     }
 }
 
+#[test]
+fn compact_makes_files_alike_smaller_again_and_again() {
+    // Long lists of which little changes from one day to the next; and others that have nothing in common.
+    let day = |n: u64| {
+        let rows = (0..1500).map(|row: u64| {
+            let since = n.saturating_sub(row % 97) / 97;
+            let value = (row * 31 + since).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 44;
+            format!("{{\"id\":{row},\"value\":{value}}}")
+        });
+        format!("[{}]", rows.collect::<Vec<_>>().join(","))
+    };
+    let other = |n: u64| {
+        let figure = |m: u64| (n * 7919 + m + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        format!("{:?}", (0..2000).map(figure).collect::<Vec<_>>())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Archive::create(folder.path()).unwrap();
+    for n in 0..60 {
+        save(&archive, &format!("days/{n}.json"), &day(n));
+        save(&archive, &format!("sites/{n}/day.json"), &day(n + 3));
+        if n % 6 == 0 {
+            save(&archive, &format!("others/{n}.json"), &other(n));
+        }
+    }
+    let documents = documents_of(&archive);
+    let mut before = log_len(&archive);
+    for n in 0..3 {
+        archive.compact(&CompactOptions::default()).unwrap();
+        let after = log_len(&archive);
+        assert!(after < before, "{after} of {before} bytes, round {n}");
+        assert!(
+            documents_of(&archive)
+                .iter()
+                .all(|(at, text)| documents.get(at).is_none_or(|t| t == text))
+        );
+        assert!(verify(&archive, &VerifyOptions::default()).unwrap().ok);
+        python_agrees(folder.path());
+        // As much again, so that it is packed once more.
+        for day_number in 0..70 {
+            save(
+                &archive,
+                &format!("days/{}.json", 100 * (n + 1) + day_number),
+                &day(60 + day_number),
+            );
+        }
+        before = log_len(&archive);
+    }
+}
+
 fn python_agrees(root: &Path) {
     let Some(python) = std::env::var_os("BACKSTORY_PYTHON") else {
         println!("left out: docs/reader.py (BACKSTORY_PYTHON is not set; tests/run sets it)");

@@ -1,4 +1,4 @@
-//! The two histories that everything is measured on.
+//! The two histories that everything is measured on, and their documents as files of one version each.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -78,6 +78,17 @@ impl Corpus {
         read_lines(&data.join("results-pretty.tsv"), quick, |text| {
             Ok(serde_json::from_str(text)?)
         })
+    }
+
+    /// The first documents, each as a file of its own, as one for each run or day is.
+    pub fn one_file_each(mut self, name: &'static str, files: usize) -> Corpus {
+        self.entries.truncate(files);
+        for (number, entry) in self.entries.iter_mut().enumerate() {
+            entry.path = format!("{name}/{number:05}.json");
+            entry.version = 1;
+        }
+        self.name = name;
+        self
     }
 
     /// The newest entry of each path.

@@ -47,6 +47,33 @@ pub fn plain(bench: &mut Bench) -> Result<()> {
             bench.table.compare(&log, Bytes(with), git, Target::None);
         }
     }
+    files(bench)
+}
+
+/// Files of one version each that are much alike.
+fn files(bench: &mut Bench) -> Result<()> {
+    let (data, quick) = (bench.room.data.clone(), bench.room.quick);
+    for corpus in [
+        Corpus::fires(&data, quick)?.one_file_each("days", 300),
+        Corpus::results_as_files(&data, quick)?.one_file_each("runs", 1000),
+    ] {
+        let folder = bench.room.folder()?;
+        let sources = folder.path().join("sources");
+        save_all(&sources, &corpus, Keep::Source)?;
+        let log = format!("log, {} files of {}", corpus.entries.len(), corpus.name);
+        let with = Bytes(ours::log_bytes(&sources)?);
+        if bench.git {
+            let git = Bytes(packed_by_git(&bench.room, &corpus)?);
+            let git = ("git gc --aggressive", git);
+            bench.table.compare(&log, with, git, Target::None);
+        }
+        finish(ours::command(&sources).arg("compact"))?;
+        let packed = Bytes(ours::log_bytes(&sources)?);
+        let what = format!("{log}, after `compact`");
+        bench
+            .table
+            .compare(what, packed, ("before", with), Target::None);
+    }
     Ok(())
 }
 

@@ -51,7 +51,10 @@ impl Ahead {
     /// Takes documents, the first of them with these numbers. All documents of a path go to the same thread, in order.
     pub fn take(&mut self, (number, first): (usize, usize), documents: &mut Vec<Prepared>) {
         let count = self.workers.len() as u64;
-        for (at, document) in (first..).zip(documents.drain(..)) {
+        // Those of a commit are staged in the order of their paths, and may rest on each other.
+        let mut numbered: Vec<_> = (first..).zip(documents.drain(..)).collect();
+        numbered.sort_by(|(_, a), (_, b)| a.path.cmp(&b.path));
+        for (at, document) in numbered {
             let mut hasher = DefaultHasher::new();
             document.path.hash(&mut hasher);
             let worker = (hasher.finish() % count) as usize;
@@ -92,8 +95,8 @@ impl Worker {
             let mut chains = Chains::new(BUSY_CORES);
             let mut done = Vec::new();
             for mut parcel in waiting {
-                for (_, document) in &mut parcel {
-                    chains.guess(document, &engine);
+                for ((number, _), document) in &mut parcel {
+                    chains.guess(document, *number, &engine);
                 }
                 done.append(&mut parcel);
             }
@@ -182,6 +185,13 @@ mod tests {
         };
         assert_eq!(late(&[], &firsts(0..60)), 0);
         assert_eq!(late(&firsts(0..3), &firsts(3..60)), 0);
+        // Long ones rest on each other in a row.
+        let long = |numbers: std::ops::Range<usize>| -> Vec<(&str, String)> {
+            let text = |n| format!("[{},\"{}\"]", readings(n), "long ".repeat(4000));
+            numbers.map(|n| (&*paths[n], text(n))).collect()
+        };
+        assert_eq!(late(&[], &long(0..60)), 0);
+        assert_eq!(late(&long(0..3), &long(3..60)), 0);
         // What stands alone breaks no chain.
         let mut apart = one(&many[..40]);
         for number in [3, 4, 20] {

@@ -88,9 +88,11 @@ impl<'a> Batch<'a> {
                 let engine = &self.archive.engine;
                 let _ = engine.refresh();
                 let mut chains = Chains::new(FREE_CORES);
-                for save in &mut self.saves {
-                    for document in &mut save.order.documents {
-                        chains.guess(document, engine);
+                for (number, save) in self.saves.iter_mut().enumerate() {
+                    let mut documents: Vec<_> = save.order.documents.iter_mut().collect();
+                    documents.sort_by(|a, b| a.path.cmp(&b.path));
+                    for document in documents {
+                        chains.guess(document, number, engine);
                     }
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::log::delta::{self, Packed};
-use crate::log::format::MAX_LOAD_LEN;
+use crate::log::format::{ANCHOR_EVERY_SHORT, MAX_LOAD_LEN};
 use crate::log::record::{ObjectRecord, Reference};
 
 /// Contents kept for the next delta and the next load, in bytes.
@@ -67,6 +67,17 @@ impl Content {
     /// Is it made of its own record alone?
     pub fn stands_alone(&self) -> bool {
         self.k == 0 && self.load_len == self.bytes.len() as u64
+    }
+
+    /// May the first object of another chain rest on it? A short one must stand alone, for its load costs by the
+    /// frame; of longer ones each may rest on the one before it, up to as many as there are to an anchor.
+    pub fn can_carry_first(&self) -> bool {
+        let len = self.bytes.len() as u64;
+        let frames = match delta::anchor_every(self.bytes.len()) {
+            ANCHOR_EVERY_SHORT => 1,
+            every => every - 1,
+        };
+        self.k == 0 && self.load_len <= len.saturating_mul(frames)
     }
 
     /// May an object rest on this one?

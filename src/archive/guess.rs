@@ -29,13 +29,15 @@ pub(crate) const BUSY_CORES: usize = 4;
 pub(crate) fn guess(document: &mut Prepared, engine: &Engine) {
     // Another process may have gone on. Failing is for the lock to meet.
     let _ = engine.refresh();
-    let _ = guess_as_is(document, engine, FREE_CORES, &mut Kindred::default());
+    let _ = guess_as_is(document, 0, engine, FREE_CORES, &mut Kindred::default());
 }
 
 /// The same, against what was newest when the log was last looked at. Where the log has the document, the answer says
-/// where. From `cores` on two of them are used; `kindred` is what the first version of a path may rest on.
+/// where. From `cores` on two of them are used; `kindred` is what the first version of a path may rest on, `number` that
+/// of the document's commit in the batch.
 fn guess_as_is(
     document: &mut Prepared,
+    number: usize,
     engine: &Engine,
     cores: usize,
     kindred: &mut Kindred,
@@ -43,6 +45,7 @@ fn guess_as_is(
     let reading = engine.reading();
     let (path, nan, object) = (document.path.clone(), document.nan, document.object.clone());
     let own = document.own_source().cloned();
+    kindred.of_reading(reading);
     let kindred = RefCell::new(kindred);
     let guessed = engine.ask_as_is(|catalog| {
         let objects = ObjectReader::new(engine, catalog);
@@ -58,7 +61,8 @@ fn guess_as_is(
             None => {
                 let mut cached = |at| engine.lock_cache().get(at);
                 let len = object.bytes.len();
-                kindred.borrow_mut().find(&path, len, &objects, &mut cached)
+                let mut kindred = kindred.borrow_mut();
+                kindred.find((&path, number), len, &objects, &mut cached)
             }
             Some(_) => None,
         };
@@ -67,12 +71,13 @@ fn guess_as_is(
                 return Ok((None, Some(at)));
             }
             let mut cached = |at| engine.lock_cache().get(at);
-            let (on, encoded) = match rest {
-                Some(rest) => (GuessBase::Kin(rest.over()), rest.encode(&new.bytes)?),
-                None => (
-                    GuessBase::Before(base),
-                    objects.encode(&new.bytes, base, &mut cached)?,
-                ),
+            let encoded = match rest {
+                Some(rest) => rest.encode(&new.bytes)?,
+                None => objects.encode(&new.bytes, base, &mut cached)?,
+            };
+            let on = match rest {
+                Some(rest) if encoded.base().is_some() => GuessBase::Kin(rest.over()),
+                _ => GuessBase::Before(base),
             };
             let guess = Guess {
                 on,
@@ -102,7 +107,11 @@ fn guess_as_is(
                 };
                 let base = objects.base_of_source(&plan, newest.as_ref());
                 let laid = matches!(plan, SourcePlan::Laid(_));
-                if let Some(object) = plan.object_mut() {
+                // What another path's source was written by is in the log, or will be.
+                let known = kin.as_ref().and_then(|kin| kin.layout_id);
+                if let Some(object) = plan.object_mut()
+                    && Some(object.id) != known
+                {
                     (object.guess, _) = guess_of(object, base, rests.1.filter(|_| laid))?;
                 }
                 Ok::<_, Fault>(Some(SourceGuess { reading, plan }))
@@ -137,7 +146,7 @@ fn guess_as_is(
         own.guess = source;
     }
     if first {
-        kindred.borrow_mut().note(document, kin.as_ref());
+        kindred.borrow_mut().note(document, number, kin.as_ref());
     }
     stored
 }
@@ -208,13 +217,13 @@ impl Chains {
     }
 
     /// Compresses the next document of a batch: against what is newest now where it is the first one of its path, else
-    /// against the one in front of it.
-    pub fn guess(&mut self, document: &mut Prepared, engine: &Engine) {
+    /// against the one in front of it. `number` is that of its commit in the batch.
+    pub fn guess(&mut self, document: &mut Prepared, number: usize, engine: &Engine) {
         let cores = self.cores;
         let next = match self.chains.remove(&document.path) {
             Some(chain) if chain.reading == engine.reading() => chain.next(document, engine, cores),
             _ => {
-                let stored = guess_as_is(document, engine, cores, &mut self.kindred);
+                let stored = guess_as_is(document, number, engine, cores, &mut self.kindred);
                 Chain::begin(document, stored)
             }
         };

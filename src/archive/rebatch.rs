@@ -177,6 +177,7 @@ impl Rebatch<'_> {
         own: &HashMap<ObjectAt, Option<Content>>,
     ) -> Result<(Option<Encoded>, Content), Refused> {
         let record = ObjectRecord::decode(body).map_err(|error| wrong(error.0))?;
+        let mut on_kin = false;
         let base = match record.rests_on() {
             None => None,
             Some(to) => {
@@ -188,11 +189,18 @@ impl Rebatch<'_> {
                 let base = base
                     .filter(|base| *base < at)
                     .ok_or_else(|| wrong("an object rests on one that is not in front of it"))?;
-                Some(match own.get(&base) {
+                let content = match own.get(&base) {
                     Some(Some(content)) => content.clone(),
                     Some(None) => return Err(wrong("an object rests on one that is lost")),
                     None => self.objects.content(base, &mut |at| self.kept(at))?.0,
-                })
+                };
+                if content.k == 0 && record.k() > 1 {
+                    on_kin = match own.contains_key(&base) {
+                        true => !content.stands_alone(),
+                        false => self.objects.base_of(base)?.0.is_some(),
+                    };
+                }
+                Some(content)
             }
         };
         let mut bytes = Vec::new();
@@ -211,7 +219,12 @@ impl Rebatch<'_> {
         // Chains here need not be those of where it comes from, where one of the two was packed: they would grow
         // beyond what a load may take.
         let fits = base.is_none_or(|base| {
-            let in_order = record.k() > base.k || (record.k() == 0 && base.stands_alone());
+            let in_order = match (record.k(), base.k) {
+                (0, 0) => base.can_carry_first(),
+                // An anchor on the first of its chain, which must not rest on another path's.
+                (k, 0) if k > 1 => !on_kin,
+                (k, below) => k > below,
+            };
             in_order && load_len <= MAX_LOAD_LEN
         });
         let encoded = match fits {

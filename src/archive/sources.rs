@@ -249,7 +249,9 @@ impl ObjectReader<'_> {
             return Ok(None);
         }
         if let Some(object) = object {
-            return Ok(Some(object.clone()));
+            let mut alone = object.clone();
+            alone.guess.take_if(|guess| guess.encoded.base().is_some());
+            return Ok(Some(alone));
         }
         let layout = match plan {
             SourcePlan::Alike(at) => self.layout(*at)?,

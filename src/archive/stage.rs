@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::contents::{ChainPlace, Content, Encoded, ObjectAt};
 use super::engine::Fault;
+use super::kin::MOST_COMMITS;
 use super::sources::{NewSource, SourcePlan, StoredAt};
-use super::transaction::{Draft, GuessBase, NewObject, Newest, Over, Staged, Transaction};
+use super::transaction::{Draft, Guess, GuessBase, NewObject, Newest, Over, Staged, Transaction};
 use super::version::Note;
 use crate::commit::{Fields, LayoutAt, Op, SourceForm};
 use crate::error::{Error, Result};
@@ -325,6 +326,24 @@ impl Transaction<'_> {
         Ok(len)
     }
 
+    /// The first object of a chain, compressed over that of another path.
+    fn guessed_over_kin(&self, guess: &Guess, over: &Over) -> Option<Arc<Encoded>> {
+        let Over::Staged { id, place } = over else {
+            // While many saved at once others may have come in between.
+            let behind = (self.head.seq + 1).saturating_sub(guess.encoded.base()?.seq);
+            return (behind <= MOST_COMMITS).then(|| guess.encoded.clone());
+        };
+        // Where another path had the same document before, it stands there; loads must not get longer for it.
+        let (at, there) = self.staged.get(id)?;
+        let fits = there.k == 0 && there.load_len <= place.load_len;
+        let shorter = place.load_len.saturating_sub(there.load_len);
+        fits.then(|| {
+            let mut encoded = Encoded::clone(&guess.encoded).based_on(*at);
+            encoded.load_len = encoded.load_len.saturating_sub(shorter);
+            Arc::new(encoded)
+        })
+    }
+
     /// What was compressed in front of the lock, where what it rests on is where it was to be.
     fn guessed(&self, object: &NewObject, base: Option<ObjectAt>) -> Option<Arc<Encoded>> {
         let guess = object.guess_of(self.engine.reading())?;
@@ -335,7 +354,8 @@ impl Transaction<'_> {
         };
         let over = match &guess.on {
             GuessBase::Before(at) => return (*at == base).then(|| guess.encoded.clone()),
-            GuessBase::Kin(over) => base.is_none().then_some(over)?,
+            GuessBase::Kin(over) if base.is_none() => return self.guessed_over_kin(guess, over),
+            GuessBase::Kin(_) => return None,
             GuessBase::Staged { id, place, over } => staged(id, *place).map(|_| over)?,
         };
         match over {

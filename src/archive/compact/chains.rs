@@ -30,8 +30,8 @@ const LARGE_GROUP_LEN: usize = 4 << 20;
 const ANCHORS: u64 = 8;
 /// After so many groups a chain starts again: damage to its key takes all of it.
 const MAX_GROUPS: u64 = 512;
-/// The same of small objects, whose key costs less and grows unlike them.
-const MAX_SMALL_GROUPS: u64 = 16;
+/// The same of small objects, whose key costs less and grows unlike them, and of objects of many paths.
+const MAX_SHARED_GROUPS: u64 = 16;
 /// A key's load decodes at most this many bytes: three of them and a group are within [`MAX_LOAD_LEN`].
 const MAX_KEY_LOAD: u64 = MAX_LOAD_LEN / 4;
 
@@ -57,6 +57,8 @@ pub(super) struct ChainPacker<'a, 'w> {
     /// How many groups the chain has.
     groups: u64,
     small: bool,
+    /// The chain is one of many paths.
+    of_many_paths: bool,
     group: Vec<Numbered>,
     group_len: usize,
 }
@@ -69,9 +71,15 @@ impl<'a, 'w> ChainPacker<'a, 'w> {
             keys: Vec::new(),
             groups: 0,
             small: false,
+            of_many_paths: false,
             group: Vec::new(),
             group_len: 0,
         }
+    }
+
+    /// Do the chains that follow have objects of many paths?
+    pub fn of_many_paths(&mut self, yes: bool) {
+        self.of_many_paths = yes;
     }
 
     /// Adds the next object of the chain.
@@ -125,10 +133,9 @@ impl<'a, 'w> ChainPacker<'a, 'w> {
             }
         }
         self.groups += 1;
-        let most = if self.small {
-            MAX_SMALL_GROUPS
-        } else {
-            MAX_GROUPS
+        let most = match self.small || self.of_many_paths {
+            true => MAX_SHARED_GROUPS,
+            false => MAX_GROUPS,
         };
         match self.groups >= most {
             true => self.start_again(),

@@ -1,5 +1,7 @@
 //! Making one packed segment of a row of sealed ones.
 
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::super::contents::{ContentCache, ObjectAt};
@@ -12,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::id::{CommitId, ObjectId, PathKey};
 use crate::log::batch::Batch;
 use crate::log::cursor::{Event, read_sealed};
+use crate::log::delta;
 use crate::log::format::*;
 use crate::log::manifest::{Sealed, SegmentEntry};
 use crate::log::packed::{
@@ -22,9 +25,10 @@ use crate::log::record::StoredChange;
 
 /// Objects are loaded so many at a time …
 const LOADED_AT_ONCE: usize = 32;
-/// A path of fewer small objects than this shares a chain with others of its kind: alone they would have little to
-/// rest on.
+/// A path of fewer objects than this shares a chain with others of its kind: alone they would have little to rest on.
 const FEW: usize = 4;
+/// But for those that are longer than this.
+const MAX_ALIKE_LEN: u64 = 8 << 20;
 /// A block of commits has at most so many changes …
 const MAX_CHANGES: usize = 64;
 /// … and fields of about this many bytes.
@@ -40,8 +44,8 @@ enum Kind {
     Layout,
 }
 
-/// The chain of an object: of one path, or of all that have little of their own.
-type ChainId = (Kind, Option<PathKey>);
+/// The chain of an object: of one path.
+type ChainId = (Kind, PathKey);
 
 /// An object of the segments to be packed.
 #[derive(Debug)]
@@ -49,6 +53,34 @@ struct Object {
     chain: ChainId,
     at: ObjectAt,
     id: ObjectId,
+}
+
+/// Hashes of the names and of the folders of paths.
+#[derive(Debug, Default)]
+struct Names(HashMap<PathKey, (u64, u64)>);
+
+impl Names {
+    /// Takes note of a path that stands by its name.
+    fn note(&mut self, key: PathKey, path: &str) {
+        let hash = |text: &str| {
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            hasher.finish()
+        };
+        if !path.is_empty() {
+            let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let hashes = || (hash(name), hash(folder));
+            self.0.entry(key).or_insert_with(hashes);
+        }
+    }
+
+    fn name(&self, key: PathKey) -> Option<u64> {
+        self.0.get(&key).map(|(name, _)| *name)
+    }
+
+    fn folder(&self, key: PathKey) -> Option<u64> {
+        self.0.get(&key).map(|(_, folder)| *folder)
+    }
 }
 
 /// A row of segments on its way into one.
@@ -59,6 +91,7 @@ pub(super) struct Packing<'a> {
     options: &'a CompactOptions<'a>,
     /// In the order of the log.
     objects: Vec<Object>,
+    names: Names,
     commits: u64,
     /// The first commit behind the row.
     next_seq: u64,
@@ -79,11 +112,13 @@ impl<'a> Packing<'a> {
             parent,
             options,
             objects: Vec::new(),
+            names: Names::default(),
             commits: 0,
             next_seq: row.first().map_or(1, |entry| entry.first_seq),
             last_commit: parent,
         };
         let mut objects = Vec::new();
+        let mut names = Names::default();
         let (mut commits, mut next_seq, mut last_commit) = (0, packing.next_seq, parent);
         let keys = archive.engine.reader.keys();
         packing.each_commit(row, |batch| {
@@ -91,9 +126,11 @@ impl<'a> Packing<'a> {
             (next_seq, last_commit) = (batch.record.seq + 1, batch.id);
             let mut ordinal = 0;
             for stored in &batch.changes {
+                let key = keys.key_of(&stored.change);
+                names.note(key, &stored.change.path);
                 for (kind, id) in brought(stored) {
                     objects.push(Object {
-                        chain: (kind, Some(keys.key_of(&stored.change))),
+                        chain: (kind, key),
                         at: ObjectAt {
                             seq: batch.record.seq,
                             ordinal,
@@ -106,7 +143,7 @@ impl<'a> Packing<'a> {
             Ok(())
         })?;
         (packing.commits, packing.next_seq, packing.last_commit) = (commits, next_seq, last_commit);
-        packing.objects = objects;
+        (packing.objects, packing.names) = (objects, names);
         Ok(packing)
     }
 
@@ -185,37 +222,85 @@ impl<'a> Packing<'a> {
             .collect();
         let mut done = 0;
         let mut packer = ChainPacker::new(writer, &mut spots);
-        // The few of many paths, put together by kind, in the order of the log.
-        let mut few: Vec<usize> = Vec::new();
-        for (at, chain) in chains.iter().enumerate() {
-            let kind = |chain: &&[usize]| chain.first().map(|number| self.objects[*number].chain.0);
-            if chain.len() < FEW && self.is_small(chain)? {
-                few.extend_from_slice(chain);
-            } else {
-                self.write_chain(chain, &mut packer, &mut done)?;
+        for chains in chains.chunk_by(|a, b| self.kind(a) == self.kind(b)) {
+            // The few of many paths are put together, in the order of the log.
+            let (mut small, mut large) = (Vec::new(), Vec::new());
+            for chain in chains {
+                match self.first_len(chain)? {
+                    len if chain.len() < FEW && len <= SMALL as u64 => small.extend(*chain),
+                    len if chain.len() < FEW && len <= MAX_ALIKE_LEN => large.push(*chain),
+                    _ => self.write_chain(chain, &mut packer, &mut done)?,
+                }
             }
-            if chains
-                .get(at + 1)
-                .is_none_or(|next| kind(next) != kind(chain))
-            {
-                few.sort_unstable();
-                self.write_chain(&few, &mut packer, &mut done)?;
-                few.clear();
+            small.sort_unstable();
+            packer.of_many_paths(true);
+            self.write_chain(&small, &mut packer, &mut done)?;
+            for together in self.alike(large)? {
+                packer.of_many_paths(true);
+                self.write_chain(&together, &mut packer, &mut done)?;
             }
+            packer.of_many_paths(false);
         }
         Ok(spots)
     }
 
-    /// Is the first object of a chain a small one?
-    fn is_small(&self, chain: &[usize]) -> Result<bool> {
+    fn kind(&self, chain: &[usize]) -> Option<Kind> {
+        chain.first().map(|number| self.objects[*number].chain.0)
+    }
+
+    /// How long the first object of a chain is.
+    fn first_len(&self, chain: &[usize]) -> Result<u64> {
         let engine = &self.archive.engine;
         let Some(first) = chain.first().map(|number| &self.objects[*number]) else {
-            return Ok(true);
+            return Ok(0);
         };
-        engine.ask(|catalog| {
-            let len = ObjectReader::new(engine, catalog).content_len(first.at)?;
-            Ok(len <= SMALL as u64)
-        })
+        engine.ask(|catalog| ObjectReader::new(engine, catalog).content_len(first.at))
+    }
+
+    /// Puts chains of few objects together where their paths have the same name, or are in the same folder, and what
+    /// they hold is alike.
+    fn alike(&self, chains: Vec<&[usize]>) -> Result<Vec<Vec<usize>>> {
+        let key = |chain: &[usize]| chain.first().map(|number| self.objects[*number].chain.1);
+        let mut done = Vec::new();
+        let mut left = chains;
+        for by in [Names::name, Names::folder] {
+            let mut groups: BTreeMap<u64, Vec<&[usize]>> = BTreeMap::new();
+            let mut alone = Vec::new();
+            for chain in left {
+                match key(chain).and_then(|key| by(&self.names, key)) {
+                    Some(hash) => groups.entry(hash).or_default().push(chain),
+                    None => alone.push(chain),
+                }
+            }
+            for chains in groups.into_values() {
+                let mut numbers = chains.concat();
+                numbers.sort_unstable();
+                match chains.len() > 1 && self.are_alike(&numbers)? {
+                    true => done.push(numbers),
+                    false => alone.extend(chains),
+                }
+            }
+            left = alone;
+        }
+        done.extend(left.into_iter().map(<[usize]>::to_vec));
+        Ok(done)
+    }
+
+    /// Does each of a few of these objects take much less beside the one in front of it than alone?
+    fn are_alike(&self, numbers: &[usize]) -> Result<bool> {
+        let (mut beside, mut alone) = (0, 0);
+        let failed = |error: delta::FrameError| {
+            Error::io("compress", std::io::Error::other(error.to_string()))
+        };
+        for at in [0, (numbers.len() / 2).saturating_sub(1), numbers.len() - 2] {
+            let pair = self.load(&numbers[at..at + 2], &mut ContentCache::default())?;
+            let [(_, one), (_, other)] = &pair[..] else {
+                continue;
+            };
+            beside += delta::compress_delta(other, one).map_err(failed)?.len();
+            alone += delta::compress(other).map_err(failed)?.len();
+        }
+        Ok(beside * 2 < alone)
     }
 
     fn write_chain(
