@@ -414,3 +414,46 @@ fn a_save_that_meets_a_broken_index_builds_it_anew() {
     assert!(verify(&archive, &VerifyOptions::default()).unwrap().ok);
     assert_eq!(Archive::open(dir.path()).unwrap().head().unwrap().seq, 601);
 }
+
+#[test]
+fn no_version_rests_on_what_a_wrong_index_takes_for_another() {
+    let text = |n: u64| {
+        let figures =
+            (0..40).map(|m| (m + 100 * n * (m % 4)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
+        format!("{:?}", figures.collect::<Vec<_>>())
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Archive::create(dir.path()).unwrap();
+    // Both stand alone, and are read as well in the place of the other.
+    let mut both = archive.save();
+    both.add("x/one.json", Document::value(text(1))).unwrap();
+    both.add("y/two.json", Document::value(text(2))).unwrap();
+    both.commit().unwrap();
+    archive.reindex().unwrap();
+    drop(archive);
+    let sql = Connection::open(index(dir.path())).unwrap();
+    sql.execute_batch(
+        "UPDATE objects SET ordinal = ordinal + 2;
+         UPDATE objects SET ordinal = 3 - ordinal;",
+    )
+    .unwrap();
+    drop(sql);
+    let archive = Archive::open(dir.path()).unwrap();
+    let next = [
+        ("x/one.json", text(1)),
+        ("x/three.json", text(2)),
+        ("y/two.json", text(1)),
+    ];
+    for (path, text) in &next {
+        save(&archive, path, &text.replace('[', "[0, "));
+    }
+    drop(archive);
+    remove_index(dir.path());
+    let archive = Archive::open(dir.path()).unwrap();
+    for (path, text) in &next {
+        let version = archive.resolve(path, &Spec::Latest).unwrap();
+        let loaded = archive.load(&version).unwrap().source();
+        assert_eq!(loaded, text.replace('[', "[0, ").as_bytes(), "{path}");
+    }
+    assert!(verify(&archive, &VerifyOptions::default()).unwrap().ok);
+}

@@ -42,7 +42,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every source file with its module and its text.
+/// Every source file with its module and its text, but for files of tests.
 fn modules() -> Vec<(PathBuf, String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
@@ -66,6 +66,7 @@ fn modules() -> Vec<(PathBuf, String, String)> {
             (path, module, text)
         })
         .filter(|(_, module, _)| module != "lib" && module != "main")
+        .filter(|(path, ..)| !path.ends_with("tests.rs"))
         .collect()
 }
 

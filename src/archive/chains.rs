@@ -305,7 +305,7 @@ impl ObjectReader<'_> {
         {
             return None;
         }
-        let (before, _) = self.content(at, cached).ok()?;
+        let before = self.checked_content(at, cached).ok()?;
         let k = before.k.saturating_add(1);
         if k >= KEYFRAME_EVERY {
             return None;
@@ -319,7 +319,7 @@ impl ObjectReader<'_> {
             // A path that has come so far stands on its own.
             return None;
         }
-        let (content, _) = self.content(anchor, cached).ok()?;
+        let content = self.checked_content(anchor, cached).ok()?;
         Some((anchor, content, k))
     }
 }

@@ -348,7 +348,7 @@ impl Chain {
             Some(target) => self.anchor(target, objects).and_then(|anchor| {
                 let content = match anchor {
                     Link::Made(id) => self.made.get(&id)?.content.clone(),
-                    Link::Stored(at) => objects.content(at, &mut cached).ok()?.0,
+                    Link::Stored(at) => objects.checked_content(at, &mut cached).ok()?,
                 };
                 // A path that has come so far stands on its own.
                 let kin = target == 0

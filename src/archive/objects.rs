@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::contents::ObjectAt;
+use super::contents::{Content, ObjectAt};
 use super::engine::{Engine, Fault};
 use super::lookups::Lookups;
 use super::sources::LayoutCache;
@@ -283,6 +283,57 @@ impl<'a> ObjectReader<'a> {
             }
         }
         Ok(places)
+    }
+
+    /// How many changes a commit has.
+    fn change_count(&self, seq: u64) -> Result<u64, Fault> {
+        let unwritten = self
+            .unwritten
+            .and_then(|unwritten| unwritten.changes.get(&seq));
+        if let Some(changes) = unwritten {
+            return Ok(changes.len() as u64);
+        }
+        match self.catalog.commit(seq)?.filter(|row| row.record_len > 0) {
+            Some(row) => Ok(self.reader.commit(row.place())?.change_count),
+            None => Err(gone(format!("the record of commit {seq} is lost"))),
+        }
+    }
+
+    /// The id that a change names for an object.
+    fn id_of(&self, at: ObjectAt) -> Result<ObjectId, Fault> {
+        // Objects are numbered in the order of the changes that brought them.
+        let (mut low, mut high) = (0, self.change_count(at.seq)?);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let located = self.stored_change(at.seq, middle)?;
+            let behind = located.first_object + located.stored.objects();
+            match at.ordinal {
+                ordinal if ordinal < located.first_object => high = middle,
+                ordinal if ordinal >= behind => low = middle + 1,
+                _ => {
+                    let document = located.stored.change.content.map(|content| content.object);
+                    let mut named = document.into_iter().chain(located.stored.second());
+                    return named
+                        .find(|id| stored_here(&located, at.seq, id) == Some(at))
+                        .ok_or_else(|| gone(format!("commit {} names no such object", at.seq)));
+                }
+            }
+        }
+        Err(gone(format!("commit {} has fewer objects", at.seq)))
+    }
+
+    /// The content of an object on which another one is to rest: what was not at hand is compared with its id, for
+    /// the index may be wrong.
+    pub fn checked_content(
+        &self,
+        at: ObjectAt,
+        cached: &mut dyn FnMut(ObjectAt) -> Option<Content>,
+    ) -> Result<Content, Fault> {
+        let (content, records) = self.content(at, cached)?;
+        if records > 0 && self.id_of(at)? != ObjectId::of(&content.bytes) {
+            return Err(self.fault_at(at, "the content of an object has another id".to_owned()));
+        }
+        Ok(content)
     }
 
     pub(super) fn place(&self, at: ObjectAt) -> Result<RecordPlace, Fault> {

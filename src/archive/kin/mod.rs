@@ -418,7 +418,7 @@ impl ObjectReader<'_> {
             true => 0,
             false => usize::try_from(place.len).ok()?,
         };
-        let (content, _) = self.content(at, cached).ok()?;
+        let content = self.checked_content(at, cached).ok()?;
         Rest::of(Link::Stored(at), content, packed_len)
     }
 }

@@ -141,10 +141,6 @@ fn long_ones_rest_on_each_other_in_rows_of_bounded_length() {
         let objects = objects_of(&archive);
         assert!(objects.iter().all(|(.., len)| *len > SHORT_OBJECT));
         let most = objects.iter().map(|(.., frames, _)| *frames).max().unwrap();
-        println!(
-            "batch {batch}: {:?}",
-            objects.iter().map(|n| (n.3, n.4)).collect::<Vec<_>>()
-        );
         assert!((28..=32).contains(&most), "batch {batch}: {most} frames");
         let alone = objects
             .iter()
