@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::contents::{ChainPlace, Content, Encoded, ObjectAt};
 use super::engine::Fault;
-use super::kin::MOST_COMMITS;
+use super::kin::MOST_COMMITS_AT_ONCE;
 use super::sources::{NewSource, SourcePlan, StoredAt};
 use super::transaction::{Draft, Guess, GuessBase, NewObject, Newest, Over, Staged, Transaction};
 use super::version::Note;
@@ -331,7 +331,7 @@ impl Transaction<'_> {
         let Over::Staged { id, place } = over else {
             // While many saved at once others may have come in between.
             let behind = (self.head.seq + 1).saturating_sub(guess.encoded.base()?.seq);
-            return (behind <= MOST_COMMITS).then(|| guess.encoded.clone());
+            return (behind <= MOST_COMMITS_AT_ONCE).then(|| guess.encoded.clone());
         };
         // Where another path had the same document before, it stands there; loads must not get longer for it.
         let (at, there) = self.staged.get(id)?;

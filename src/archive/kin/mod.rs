@@ -5,7 +5,7 @@
 //! folder. So that damage to one object does not reach far, and loads stay short, few paths hang on one object: short
 //! ones all rest on one that stands alone, longer ones each on the one before, until the next stands alone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::contents::{Content, Encoded, ObjectAt};
@@ -25,8 +25,10 @@ use crate::log::reader::LocatedChange;
 const MOST_RESTING: usize = 15;
 /// … and on one that the log has, for other batches come to rest on it too, …
 const MOST_RESTING_STORED: usize = 3;
-/// … all of them in commits up to so many behind it.
-pub(super) const MOST_COMMITS: u64 = 16;
+/// … all of them in commits up to so many behind it …
+const MOST_COMMITS: u64 = 16;
+/// … or, where many threads save at once, up to so many by the time they are written.
+pub(super) const MOST_COMMITS_AT_ONCE: u64 = 64;
 /// So many commits are looked through for a document to rest on …
 const RECENT_COMMITS: usize = 8;
 /// … or, where one in the same folder was found, so many more, for one of the same name …
@@ -73,6 +75,12 @@ impl Rest {
         let encoded = &object.guess.as_ref()?.encoded;
         let content = Made::new(object, encoded, None).content;
         Rest::of(Link::Made(object.id), content, encoded.packed_len())
+    }
+
+    /// So many more rest on it; whether that is all that may.
+    fn rested_on(&mut self, more: usize) -> bool {
+        self.left = self.left.saturating_sub(more);
+        self.left == 0
     }
 
     /// What an object over this one is compressed over.
@@ -191,6 +199,8 @@ pub(super) struct Kindred {
     kept: Vec<Kept>,
     /// The documents that first versions of the batch have brought.
     brought: HashSet<ObjectId>,
+    /// How many of the batch rest on objects that the log has.
+    resting: HashMap<ObjectAt, usize>,
     recent: Vec<Recent>,
     /// How many commits were looked through for `recent`, and the one that was last.
     looked: usize,
@@ -226,8 +236,15 @@ impl Kindred {
         let best = self.kept.iter().filter_map(like).max();
         if best < Some(Likeness::Name)
             && let Some(found) = self.stored(path, best, objects)
-            && let Some(kin) = objects.kin(&found, cached)
+            && let Some(mut kin) = objects.kin(&found, cached)
         {
+            // Several paths may lead to the same.
+            for rest in [&mut kin.document, &mut kin.layout_object] {
+                if let Some(Link::Stored(at)) = rest.as_ref().map(|rest| rest.link) {
+                    let resting = self.resting.get(&at).copied().unwrap_or(0);
+                    rest.take_if(|rest| rest.rested_on(resting));
+                }
+            }
             self.keep(Kept {
                 path: found.path,
                 number: None,
@@ -344,15 +361,11 @@ impl Kindred {
     /// One more rests on this object.
     fn count(&mut self, used: &Option<Rest>, of: impl Fn(&mut Kin) -> &mut Option<Rest>) {
         let Some(used) = used else { return };
+        if let Link::Stored(at) = used.link {
+            *self.resting.entry(at).or_default() += 1;
+        }
         for kept in &mut self.kept {
-            if let Some(rest) = of(&mut kept.kin)
-                && rest.link == used.link
-            {
-                rest.left = rest.left.saturating_sub(1);
-                if rest.left == 0 {
-                    *of(&mut kept.kin) = None;
-                }
-            }
+            of(&mut kept.kin).take_if(|rest| rest.link == used.link && rest.rested_on(1));
         }
     }
 
