@@ -3,8 +3,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,7 +13,9 @@ use backstory::verify::{VerifyOptions, verify};
 use backstory::{
     Archive, CompactOptions, Compacted, Document, ErrorKind, HistoryQuery, Note, Spec,
 };
-use support::{Call, Files, Tapped, files_of, put_file, save, source, storage_of, try_save};
+use support::{
+    Call, Files, Tapped, files_of, put_file, python_agrees, save, source, storage_of, try_save,
+};
 
 fn compact(archive: &Archive) -> Compacted {
     archive.compact(&CompactOptions::default()).unwrap()
@@ -105,22 +105,6 @@ fn fill(archive: &Archive) {
     let target = archive.undo_target().unwrap();
     archive.undo(target).commit().unwrap();
     archive.redo().unwrap().commit().unwrap();
-}
-
-fn python_agrees(root: &Path) {
-    let Some(python) = std::env::var_os("BACKSTORY_PYTHON") else {
-        println!("left out: docs/reader.py (BACKSTORY_PYTHON is not set; tests/run sets it)");
-        return;
-    };
-    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reader.py");
-    let output = Command::new(python)
-        .arg(reader)
-        .arg(root)
-        .arg("verify")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
 }
 
 #[test]

@@ -3,8 +3,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use backstory::remote::{TransferOptions, push};
@@ -12,7 +10,9 @@ use backstory::repair::{RepairOptions, repair_on};
 use backstory::storage::MemoryStorage;
 use backstory::verify::{VerifyOptions, verify};
 use backstory::{Archive, CompactOptions, Document, Spec};
-use support::{Call, Tapped, documents_of, files_of, records, save, source, storage_of};
+use support::{
+    Call, Tapped, documents_of, files_of, python_agrees, records, save, source, storage_of,
+};
 
 const SEGMENT: &str = "log/00000001.seg";
 
@@ -270,25 +270,6 @@ fn compact_makes_files_alike_smaller_again_and_again() {
         }
         before = log_len(&archive);
     }
-}
-
-fn python_agrees(root: &Path) {
-    let Some(python) = std::env::var_os("BACKSTORY_PYTHON") else {
-        println!("left out: docs/reader.py (BACKSTORY_PYTHON is not set; tests/run sets it)");
-        return;
-    };
-    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reader.py");
-    let output = Command::new(python)
-        .arg(reader)
-        .arg(root)
-        .arg("verify")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use backstory::verify::{VerifyOptions, verify};
 use backstory::{Archive, CompactOptions, ErrorKind};
 
 use super::document;
-use super::support::{commits_of, documents_of, save};
+use super::support::{commits_of, documents_of, python_agrees, save};
 
 fn options<'a>() -> TransferOptions<'a> {
     TransferOptions::default()
@@ -29,24 +29,6 @@ fn is_prefix(copy: &Path, source: &Archive) -> u64 {
             .all(|(at, text)| known[at] == *text)
     );
     commits.len() as u64
-}
-
-/// Another program reads the copy and finds it whole.
-fn python_agrees(root: &Path) {
-    let Some(python) = std::env::var_os("BACKSTORY_PYTHON") else {
-        println!("left out: docs/reader.py (BACKSTORY_PYTHON is not set; tests/run sets it)");
-        return;
-    };
-    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reader.py");
-    let mut command = std::process::Command::new(python);
-    let output = command
-        .arg(reader)
-        .arg(root)
-        .arg("verify")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -399,4 +399,22 @@ pub fn records(segment: &[u8]) -> Vec<(u8, usize, usize)> {
         found.push((kind, front, at));
     }
     found
+}
+
+/// Another program, `docs/reader.py`, reads the archive and finds it whole.
+pub fn python_agrees(root: &Path) {
+    let Some(python) = std::env::var_os("BACKSTORY_PYTHON") else {
+        println!("left out: docs/reader.py (BACKSTORY_PYTHON is not set; tests/run sets it)");
+        return;
+    };
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reader.py");
+    let mut command = std::process::Command::new(python);
+    let output = command
+        .arg(reader)
+        .arg(root)
+        .arg("verify")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
 }
